@@ -1,0 +1,1 @@
+"""Hold what the user may set, and which models there are."""

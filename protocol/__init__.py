@@ -1,0 +1,1 @@
+"""Hold what crosses a process or network edge."""

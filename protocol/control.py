@@ -1,0 +1,87 @@
+"""Say what supervisor and worker tell each other over the control channel.
+
+One JSON object per line, tagged by `type`. The channel is a socket pair: its end of file tells the worker that the
+supervisor is gone, and the supervisor that the worker is.
+"""
+
+import msgspec
+
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.protocol.spec import WorkerSpec
+
+VERSION = 1
+
+
+class Hello(msgspec.Struct, tag=True, frozen=True):
+    """Report that the process runs and listens for `Start`."""
+
+    pid: int
+    version: int = VERSION
+
+
+class LoadProgress(msgspec.Struct, tag=True, frozen=True):
+    """Report bytes of weights read so far; any such message resets the load's stall clock."""
+
+    bytes_read: int
+    bytes_total: int
+
+
+class Ready(msgspec.Struct, tag=True, frozen=True):
+    """Report that a self-test token came out and the socket serves."""
+
+    weights_bytes: int
+    context_length: int
+    load_seconds: float
+
+
+class Heartbeat(msgspec.Struct, tag=True, frozen=True):
+    """Report the step counter; sent by the engine thread itself, only while it has work or has just finished it."""
+
+    steps: int
+    rows: int
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """Report in words why the process is about to leave with `code`."""
+
+    code: ExitCode
+    message: str
+
+
+class Start(msgspec.Struct, tag=True, frozen=True):
+    """Tell the worker to load this model."""
+
+    spec: WorkerSpec
+
+
+class Stop(msgspec.Struct, tag=True, frozen=True):
+    """Tell the worker to fail what still runs, free the model and leave."""
+
+    reason: str
+
+
+class DumpStacks(msgspec.Struct, tag=True, frozen=True):
+    """Tell the worker to write the stacks of all threads to its log."""
+
+
+FromWorker = Hello | LoadProgress | Ready | Heartbeat | Failed
+ToWorker = Start | Stop | DumpStacks
+
+_encoder = msgspec.json.Encoder()
+_from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
+_to_worker: msgspec.json.Decoder[ToWorker] = msgspec.json.Decoder(ToWorker)
+
+
+def encode(message: FromWorker | ToWorker) -> bytes:
+    """Return the message as one line."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_from_worker(line: bytes) -> FromWorker:
+    """Read a worker's line; raises msgspec.DecodeError on anything else."""
+    return _from_worker.decode(line)
+
+
+def decode_to_worker(line: bytes) -> ToWorker:
+    """Read a supervisor's line; raises msgspec.DecodeError on anything else."""
+    return _to_worker.decode(line)

@@ -1,0 +1,220 @@
+"""Hold every error a client can be answered with.
+
+MlxdError                        code                      status
+├── CallerError                  the request can never work as sent
+│   ├── InvalidRequest           invalid_request           400
+│   ├── UnsupportedField         unsupported_field         400
+│   ├── ContextLengthExceeded    context_length_exceeded   400
+│   ├── InvalidApiKey            invalid_api_key           401
+│   ├── ForbiddenHost            forbidden_host            403
+│   ├── ModelNotAllowed          model_not_allowed         403
+│   ├── ModelNotFound            model_not_found           404
+│   ├── RouteNotFound            route_not_found           404
+│   ├── MethodNotAllowed         method_not_allowed        405
+│   ├── ModelBusy                model_busy                409
+│   └── RequestTooLarge          request_too_large         413
+├── CapacityError                may work later
+│   ├── RateLimited              rate_limited              429
+│   ├── QueueFull                queue_full                429
+│   ├── InsufficientMemory       insufficient_memory       503
+│   └── ShuttingDown             shutting_down             503
+├── WorkerError                  ours or the model's fault
+│   ├── ModelLoadFailed          model_load_failed         503
+│   ├── WorkerDied               worker_died               503
+│   ├── WorkerStopFailed         worker_stop_failed        500
+│   └── InternalError            internal_error            500
+└── ConfigError                  never over HTTP; the commands exit with 2
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+
+class MlxdError(Exception):
+    """Carry a sentence for the caller, a stable code and an HTTP status."""
+
+    code: ClassVar[str] = "internal_error"
+    status: ClassVar[int] = 500
+
+    def __init__(
+        self, message: str, *, field: str | None = None, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.field = field
+        """Name of the request field at fault, OpenAI's `param`."""
+        self.retry_after = retry_after
+        """Seconds after which the same request may work."""
+
+
+class CallerError(MlxdError):
+    """Say that the request can never work as sent."""
+
+    code = "invalid_request"
+    status = 400
+
+
+class InvalidRequest(CallerError):
+    """Say which field is wrong and what was expected."""
+
+
+class UnsupportedField(CallerError):
+    """Say that a field is known and not implemented for this model."""
+
+    code = "unsupported_field"
+
+    def __init__(self, field: str, reason: str = "is not supported") -> None:
+        super().__init__(f"{field}: {reason}", field=field)
+
+
+class ContextLengthExceeded(CallerError):
+    """Say how many tokens the prompt has and how many the window holds."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, prompt_tokens: int, limit: int, field: str = "messages") -> None:
+        super().__init__(
+            f"the prompt has {prompt_tokens} tokens, the model's context length is {limit} tokens",
+            field=field,
+        )
+        self.prompt_tokens = prompt_tokens
+        self.limit = limit
+
+
+class InvalidApiKey(CallerError):
+    """Say that the key is missing, unknown or expired."""
+
+    code = "invalid_api_key"
+    status = 401
+
+
+class ForbiddenHost(CallerError):
+    """Say that the Host or Origin header is not allowed here."""
+
+    code = "forbidden_host"
+    status = 403
+
+
+class ModelNotAllowed(CallerError):
+    """Say that this key may not use this model."""
+
+    code = "model_not_allowed"
+    status = 403
+
+
+class ModelNotFound(CallerError):
+    """Say that no model has this name, and which names are near."""
+
+    code = "model_not_found"
+    status = 404
+
+    def __init__(self, name: str, near: Sequence[str] = ()) -> None:
+        hint = f"; did you mean {', '.join(near)}?" if near else "; `mlxctl list` shows all names"
+        super().__init__(f"no model is named {name!r}{hint}", field="model")
+        self.name = name
+        self.near = tuple(near)
+
+
+class RouteNotFound(CallerError):
+    """Say that no route has this path."""
+
+    code = "route_not_found"
+    status = 404
+
+
+class MethodNotAllowed(CallerError):
+    """Say that the route exists but not for this method."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class ModelBusy(CallerError):
+    """Say that the model answers requests and force was not asked for."""
+
+    code = "model_busy"
+    status = 409
+
+
+class RequestTooLarge(CallerError):
+    """Say how many bytes came and how many may come."""
+
+    code = "request_too_large"
+    status = 413
+
+
+class CapacityError(MlxdError):
+    """Say that the request is fine and may work later."""
+
+    status = 503
+
+
+class RateLimited(CapacityError):
+    """Say that this key has used up its share for now."""
+
+    code = "rate_limited"
+    status = 429
+
+
+class QueueFull(CapacityError):
+    """Say how many requests already wait."""
+
+    code = "queue_full"
+    status = 429
+
+
+class InsufficientMemory(CapacityError):
+    """Say in bytes what is needed, free and allowed; the words context and length never appear."""
+
+    code = "insufficient_memory"
+
+    def __init__(self, *, needed: int, free: int, budget: int) -> None:
+        super().__init__(
+            f"not enough memory: {needed} bytes needed, {free} bytes free, budget {budget} bytes"
+        )
+        self.needed, self.free, self.budget = needed, free, budget
+
+
+class ShuttingDown(CapacityError):
+    """Say that the daemon is stopping."""
+
+    code = "shutting_down"
+
+
+class WorkerError(MlxdError):
+    """Say that the model or mlxd itself failed."""
+
+    status = 503
+
+
+class ModelLoadFailed(WorkerError):
+    """Say why the model did not load; cached while the back-off lasts."""
+
+    code = "model_load_failed"
+
+
+class WorkerDied(WorkerError):
+    """Say how the worker ended while it answered."""
+
+    code = "worker_died"
+
+
+class WorkerStopFailed(WorkerError):
+    """Say which pid could not be ended."""
+
+    code = "worker_stop_failed"
+    status = 500
+
+
+class InternalError(WorkerError):
+    """Say that something unforeseen happened; the log has the details under the request id."""
+
+    code = "internal_error"
+    status = 500
+
+
+class ConfigError(MlxdError):
+    """Name the file, the key and what was expected; never sent over HTTP."""
+
+    code = "config_error"
+    status = 500

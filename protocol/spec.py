@@ -1,0 +1,34 @@
+"""Describe all a worker must know to serve one model."""
+
+import msgspec
+
+from mlxd.protocol.kinds import ModelKind
+
+
+class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Tell a worker what to load, where to listen and how much it may take.
+
+    Sent over the control channel after `Hello`, so that a worker started ahead of need can take any model.
+    Sizes are bytes, times are seconds.
+    """
+
+    model_id: str
+    """The configured or hub id; what responses name in `model`."""
+    kind: ModelKind
+    path: str
+    """Folder with config.json, weights and tokenizer."""
+    socket: str
+    """Path of the Unix socket to serve HTTP on."""
+    max_batch: int = 32
+    max_queue: int = 1024
+    """Requests that may wait inside the worker before new ones get 429."""
+    context_length: int | None = None
+    """Window to enforce; None = what the model's config says."""
+    memory_limit: int | None = None
+    cache_limit: int | None = None
+    wired_limit: int = 0
+    """Bytes to wire on Metal; 0 unless opted in (mlx#3186)."""
+    heartbeat_interval: float = 1.0
+    chat_template: str | None = None
+    """Overrides the folder's own template."""
+    adapter: str | None = None

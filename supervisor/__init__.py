@@ -1,0 +1,1 @@
+"""Run the daemon: front door, routing, scheduling and worker lifecycle. Never imports MLX."""

@@ -1,0 +1,1 @@
+"""Talk to a running daemon from a terminal."""

@@ -1,0 +1,1 @@
+"""Run one model in a child process."""

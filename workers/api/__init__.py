@@ -1,0 +1,1 @@
+"""Render the wire dialects over the engine."""

@@ -1,0 +1,1 @@
+"""Turn conversations into prompts and generated text into messages."""

@@ -1,0 +1,1 @@
+"""Run the continuous-batching loop."""

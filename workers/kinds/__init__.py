@@ -1,0 +1,1 @@
+"""Load each kind of model."""
