@@ -17,6 +17,7 @@ MlxdError                        code                      status
 │   ├── RateLimited              rate_limited              429
 │   ├── QueueFull                queue_full                429
 │   ├── InsufficientMemory       insufficient_memory       503
+│   ├── SlotsPinned              slots_pinned              503
 │   └── ShuttingDown             shutting_down             503
 ├── WorkerError                  ours or the model's fault
 │   ├── ModelLoadFailed          model_load_failed         503
@@ -173,6 +174,12 @@ class InsufficientMemory(CapacityError):
             f"not enough memory: {needed} bytes needed, {free} bytes free, budget {budget} bytes"
         )
         self.needed, self.free, self.budget = needed, free, budget
+
+
+class SlotsPinned(CapacityError):
+    """Say that every slot of `memory.max_loaded` holds a pinned model."""
+
+    code = "slots_pinned"
 
 
 class ShuttingDown(CapacityError):

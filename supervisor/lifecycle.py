@@ -1,0 +1,337 @@
+"""Decide what a worker's events change: a pure function from (life, event) to (life, effects).
+
+The legal moves are `protocol.lifecycle.LEGAL`. Whoever owns a `Life` carries the effects out in order.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from mlxd.protocol.lifecycle import ALIVE, FAILURES, StopReason, WorkerState, check_move
+
+S = WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Hold the times, in seconds, that bound a worker's life."""
+
+    hello_timeout: float
+    load_stall: float
+    step_stall: float
+    drain_timeout: float
+    ask_grace: float
+    """From asking over the control channel to SIGTERM."""
+    kill_grace: float
+    """From SIGTERM to SIGKILL."""
+    stable_after: float
+    backoff: float
+    backoff_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """Hold all that decides a worker's next move. Times are monotonic seconds."""
+
+    state: WorkerState = S.STOPPED
+    since: float = 0.0
+    """When `state` was entered."""
+    progress_at: float = 0.0
+    """When a byte was read or a step done; for a ready worker without work, when work arrived."""
+    steps: int = 0
+    leases: int = 0
+    idle_since: float = 0.0
+    """When the last lease ended (or the worker became ready)."""
+    idle_timeout: float = math.inf
+    pinned: bool = False
+    stop_reason: StopReason | None = None
+    drain_by: float = math.inf
+    """When a draining worker is stopped although requests still run."""
+    terminated: bool = False
+    killed: bool = False
+    served: bool = False
+    """Whether this process answered a request to its end."""
+    failures: int = 0
+    """Failures in a row."""
+    retry_at: float = 0.0
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Someone needs the model and there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class HelloReceived:
+    """The process runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """More of the weights was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class BecameReady:
+    """A self-test token came out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """The worker told its step counter and how many rows its engine holds."""
+
+    steps: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseStarted:
+    """A request was given to the worker; `idle_timeout` is the request's own keep_alive, if any."""
+
+    idle_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """A request ended, was given up or broke."""
+
+    served: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StopWanted:
+    """The worker shall leave: when its requests are done, by `drain_timeout`, or (force) at once."""
+
+    reason: StopReason
+    force: bool = False
+    bounded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FailureReported:
+    """The worker said in words why it is about to leave."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The pid was reaped; `cause` says how it ended."""
+
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """A deadline of `watchdog` passed; `state` is the one it was set in."""
+
+    state: WorkerState
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """An operator or a reload clears the back-off."""
+
+
+Event = (
+    Wanted | HelloReceived | Progressed | BecameReady | Stepped | LeaseStarted | LeaseEnded
+    | StopWanted | FailureReported | Exited | TimeUp | Reset
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    """Start the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendStart:
+    """Tell the process which model to load."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskToStop:
+    """Tell the process over the control channel to free the model and leave."""
+
+    reason: StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Terminate:
+    """Send SIGTERM."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Send SIGKILL, and log it as an error: wired memory may be stranded (omlx#2184)."""
+
+
+@dataclass(frozen=True, slots=True)
+class DumpStacks:
+    """Have the process write its stacks to the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailLeases:
+    """Fail every request in flight with this sentence."""
+
+    message: str
+
+
+Effect = Spawn | SendStart | AskToStop | Terminate | Kill | DumpStacks | FailLeases
+Step = tuple[Life, tuple[Effect, ...]]
+
+
+def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
+    """Return the next life and what to do about it.
+
+    An event that means nothing in the present state (a late heartbeat, a second stop) changes nothing.
+    Raises IllegalTransition for a `Wanted` that the scheduler must not send.
+    """
+    match event:
+        case Wanted():
+            return _start(life, now)
+        case HelloReceived() if life.state is S.STARTING:
+            return _move(life, S.LOADING, now, progress_at=now), (SendStart(),)
+        case Progressed() if life.state is S.LOADING:
+            return replace(life, progress_at=now), ()
+        case BecameReady() if life.state is S.LOADING:
+            return _move(life, S.READY, now, progress_at=now, idle_since=now), ()
+        case Stepped(steps=steps, rows=rows) if life.state in (S.READY, S.DRAINING):
+            moved = steps != life.steps or rows == 0
+            return replace(life, steps=steps, progress_at=now if moved else life.progress_at), ()
+        case LeaseStarted():
+            return _lease_started(life, event, now), ()
+        case LeaseEnded():
+            return _lease_ended(life, event, now)
+        case StopWanted():
+            return _stop_wanted(life, event, now, policy)
+        case FailureReported(message=message) if life.state in ALIVE:
+            return replace(life, error=message), ()
+        case Exited(cause=cause):
+            return _exited(life, cause, now, policy)
+        case TimeUp(state=state) if state is life.state:
+            return _time_up(life, now, policy)
+        case Reset() if life.state is S.BACKOFF:
+            return _move(life, S.STOPPED, now, failures=0, error=None), ()
+        case _:
+            return life, ()
+
+
+def declared(life: Life, pinned: bool, idle_timeout: float) -> Life:
+    """Return the life with what the configuration says of the model, forgetting any request's keep_alive."""
+    return replace(life, pinned=pinned, idle_timeout=idle_timeout)
+
+
+def pin(life: Life, pinned: bool) -> Life:
+    """Return the life pinned or not."""
+    return replace(life, pinned=pinned)
+
+
+def _move(life: Life, state: WorkerState, now: float, **changes: object) -> Life:
+    check_move(life.state, state)
+    return replace(life, state=state, since=now, **changes)  # type: ignore[arg-type]
+
+
+def _start(life: Life, now: float) -> Step:
+    fresh = _move(
+        life, S.STARTING, now,
+        steps=0, leases=0, stop_reason=None, drain_by=math.inf, terminated=False, killed=False,
+        served=False, error=None, progress_at=now,
+    )  # fmt: skip
+    return fresh, (Spawn(),)
+
+
+def _lease_started(life: Life, event: LeaseStarted, now: float) -> Life:
+    if life.state is not S.READY:
+        raise RuntimeError(f"a lease on a worker that is {life.state}")
+    kept = life.idle_timeout if event.idle_timeout is None else event.idle_timeout
+    # Work that arrives at a busy worker must not hide that the worker is stuck.
+    progress_at = now if life.leases == 0 else life.progress_at
+    return replace(life, leases=life.leases + 1, idle_timeout=kept, progress_at=progress_at)
+
+
+def _lease_ended(life: Life, event: LeaseEnded, now: float) -> Step:
+    if life.leases == 0:
+        return life, ()
+    life = replace(life, leases=life.leases - 1, idle_since=now, served=life.served or event.served)
+    if life.state is S.DRAINING and life.leases == 0:
+        return _stop(life, now)
+    return life, ()
+
+
+def _stop_wanted(life: Life, event: StopWanted, now: float, policy: Policy) -> Step:
+    if life.state in (S.STARTING, S.LOADING):
+        return _stop(replace(life, stop_reason=event.reason), now)
+    if life.state is S.READY:
+        life = replace(life, stop_reason=event.reason)
+        if event.force:
+            return _stop(life, now)
+        drain_by = now + policy.drain_timeout if event.bounded else math.inf
+        life = _move(life, S.DRAINING, now, drain_by=drain_by)
+        return _stop(life, now) if life.leases == 0 else (life, ())
+    if life.state is S.DRAINING and event.force:
+        return _stop(life, now)
+    if life.state is S.DRAINING and event.bounded:
+        return replace(life, drain_by=min(life.drain_by, now + policy.drain_timeout)), ()
+    return life, ()
+
+
+def _stop(life: Life, now: float) -> Step:
+    """Enter STOPPING; whatever is still in flight is failed at once, not when the process is gone."""
+    reason = life.stop_reason or StopReason.UNLOAD
+    ask = AskToStop(reason)
+    if not life.leases:
+        return _move(life, S.STOPPING, now), (ask,)
+    cause = life.error or f"the model was stopped ({reason}) before it had answered"
+    return _move(life, S.STOPPING, now), (FailLeases(cause), ask)
+
+
+def _time_up(life: Life, now: float, policy: Policy) -> Step:
+    match life.state:
+        case S.STARTING:
+            error = f"the worker process did not report within {policy.hello_timeout:g} s"
+            return _stop(replace(life, stop_reason=StopReason.START_STALLED, error=error), now)
+        case S.LOADING:
+            error = f"the load made no progress for {policy.load_stall:g} s"
+            return _stop(replace(life, stop_reason=StopReason.LOAD_STALLED, error=error), now)
+        case S.READY if life.leases == 0:
+            return _stop_wanted(life, StopWanted(StopReason.IDLE), now, policy)
+        case S.READY:
+            return _step_stalled(life, now, policy)
+        case S.DRAINING if now >= life.drain_by:
+            return _stop(life, now)
+        case S.DRAINING:
+            return _step_stalled(life, now, policy)
+        case S.STOPPING if not life.terminated:
+            return replace(life, terminated=True), (Terminate(),)
+        case S.STOPPING if not life.killed:
+            return replace(life, killed=True), (Kill(),)
+        case _:
+            return life, ()
+
+
+def _step_stalled(life: Life, now: float, policy: Policy) -> Step:
+    error = f"the model made no step for {policy.step_stall:g} s"
+    life, effects = _stop(replace(life, stop_reason=StopReason.STEP_STALLED, error=error), now)
+    return life, (DumpStacks(), *effects)
+
+
+def _exited(life: Life, cause: str, now: float, policy: Policy) -> Step:
+    if life.state not in ALIVE:
+        return life, ()
+    error = life.error or cause
+    effects = (FailLeases(error),) if life.leases else ()
+    life = replace(life, leases=0)
+    wanted_stop = life.state is S.STOPPING and life.stop_reason not in FAILURES
+    if wanted_stop or life.state is S.DRAINING:
+        return _move(life, S.STOPPED, now, failures=0, error=None), effects
+    was_stable = life.state is S.READY and now - life.since >= policy.stable_after
+    failures = 1 if life.served or was_stable else life.failures + 1
+    # A worker that had come up is replaced at once the first time; one that never did is not.
+    delays = failures - 1 if life.state is S.READY else failures
+    delay = min(policy.backoff * 2 ** (delays - 1), policy.backoff_max) if delays else 0.0
+    return (
+        _move(life, S.BACKOFF, now, failures=failures, retry_at=now + delay, error=error),
+        effects,
+    )

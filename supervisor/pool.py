@@ -1,0 +1,321 @@
+"""Give requests their workers: keep the queue, ask the scheduler, carry out what it decides.
+
+Everything runs on the event loop's thread. Every change of a worker or of the queue leads to one call of
+`scheduler.decide` soon after; nothing polls.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from mlxd.config.catalog import ModelSpec
+from mlxd.protocol.admin import LoadResult, UnloadResult
+from mlxd.protocol.errors import (
+    MlxdError,
+    ModelLoadFailed,
+    QueueFull,
+    ShuttingDown,
+    SlotsPinned,
+    WorkerStopFailed,
+)
+from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor import lifecycle, scheduler
+from mlxd.supervisor.clock import Clock
+from mlxd.supervisor.lifecycle import Policy
+from mlxd.supervisor.process import Launcher
+from mlxd.supervisor.worker import Lease, LogSink, WorkerHandle
+
+logger = logging.getLogger("mlxd.pool")
+
+_REAP_MARGIN_S = 30.0
+_RETRY_AFTER_QUEUE_FULL_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Hold what bounds the pool."""
+
+    max_loaded: int
+    max_queue: int
+    """Requests per model that may wait or run beyond its batch."""
+    max_swap_wait: float
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """Stand for one request, from its arrival to its end."""
+
+    ticket: int
+    worker: WorkerHandle
+    arrived_at: float
+    keep_alive: float | None
+    granted: asyncio.Future[Lease]
+    lease: Lease | None = field(default=None)
+
+
+class Pool:
+    """Own the workers and the queue in front of them."""
+
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        policy: Policy,
+        launcher: Launcher,
+        clock: Clock,
+        log_for: Callable[[str], LogSink],
+        worker_spec: Callable[[ModelSpec], WorkerSpec],
+        footprint: Callable[[int], int],
+    ) -> None:
+        self._limits = limits
+        self._policy = policy
+        self._launcher = launcher
+        self._clock = clock
+        self._log_for = log_for
+        self._worker_spec = worker_spec
+        self._footprint = footprint
+        self._workers: dict[str, WorkerHandle] = {}
+        self._queue: dict[int, Waiter] = {}
+        self._next_ticket = 0
+        self._decision: asyncio.Handle | None = None
+        self._wake: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    # What callers ask for
+
+    @asynccontextmanager
+    async def lease(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AsyncIterator[Lease]:
+        """Wait for a ready worker of `spec` and hold it while the block runs.
+
+        A task that is cancelled leaves the queue, or gives its worker back, at once. Raises QueueFull,
+        ModelLoadFailed, SlotsPinned or ShuttingDown.
+        """
+        waiter = self._enqueue(spec, keep_alive)
+        served = False
+        try:
+            yield await waiter.granted
+            served = True
+        finally:
+            self._leave(waiter, served)
+
+    async def load(
+        self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None
+    ) -> LoadResult:
+        """Have the model ready; one that is already changes nothing but its timers."""
+        worker = self._worker(spec)
+        already = worker.life.state is WorkerState.READY
+        began = self._clock.monotonic()
+        async with self.lease(spec, keep_alive=keep_alive) as lease:
+            if pinned is not None:
+                worker.pin(pinned)
+            return LoadResult(
+                model=spec.id,
+                state=worker.life.state,
+                pid=lease.pid,
+                already_loaded=already,
+                load_seconds=0.0 if already else self._clock.monotonic() - began,
+                memory_bytes=self._footprint(lease.pid),
+            )
+
+    async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
+        """Have the model's worker leave; returns only after its pid was reaped.
+
+        Requests in flight finish first, or are failed with `force`. Raises WorkerStopFailed naming the pid.
+        """
+        worker = self._worker(spec)
+        if worker.life.state not in ALIVE:
+            worker.handle(lifecycle.Reset())
+            return _unloaded(worker, pid=None, freed=0)
+        if worker.life.state in (WorkerState.STARTING, WorkerState.LOADING):
+            self._refuse_waiting(worker, ModelLoadFailed(f"{spec.id} was unloaded while loading"))
+        pid = worker.pid
+        freed = self._footprint(pid) if pid else 0
+        worker.handle(lifecycle.StopWanted(StopReason.UNLOAD, force=force))
+        await self._reaped(worker, pid, bounded=force)
+        return _unloaded(worker, pid=pid, freed=freed)
+
+    async def shutdown(self) -> None:
+        """Turn everybody in the queue away, drain every worker within `drain_timeout`, return when all are reaped."""
+        self._closing = True
+        for waiter in list(self._queue.values()):
+            self._refuse(waiter, ShuttingDown("mlxd is stopping"))
+        alive = [worker for worker in self._workers.values() if worker.life.state in ALIVE]
+        for worker in alive:
+            worker.handle(lifecycle.StopWanted(StopReason.SHUTDOWN, bounded=True))
+        await asyncio.gather(*(worker.settled() for worker in alive))
+
+    def hurry(self) -> None:
+        """Stop what is still draining at once; for a second signal."""
+        for worker in self._workers.values():
+            worker.handle(lifecycle.StopWanted(StopReason.SHUTDOWN, force=True))
+
+    def workers(self) -> list[WorkerHandle]:
+        """Return the workers that have a process or a failure to show, oldest first."""
+        shown = [w for w in self._workers.values() if w.life.state is not WorkerState.STOPPED]
+        queued = {waiter.worker for waiter in self._queue.values()}
+        return shown + [w for w in queued if w not in shown]
+
+    def state(self, model_id: str) -> WorkerState:
+        """Return the state of a model's worker."""
+        worker = self._workers.get(model_id)
+        return worker.life.state if worker else WorkerState.STOPPED
+
+    def waiting(self, model_id: str) -> list[Waiter]:
+        """Return the requests that wait for this model, first come first."""
+        return [w for w in self._queue.values() if w.worker.spec.id == model_id]
+
+    # The queue
+
+    def _worker(self, spec: ModelSpec) -> WorkerHandle:
+        worker = self._workers.get(spec.id)
+        if worker is None:
+            worker = self._workers[spec.id] = WorkerHandle(
+                spec,
+                policy=self._policy,
+                launcher=self._launcher,
+                clock=self._clock,
+                log=self._log_for(spec.id),
+                worker_spec=self._worker_spec,
+                on_change=self._decide_soon,
+            )
+        worker.update(spec)
+        return worker
+
+    def _enqueue(self, spec: ModelSpec, keep_alive: float | None) -> Waiter:
+        if self._closing:
+            raise ShuttingDown("mlxd is stopping")
+        worker = self._worker(spec)
+        waiting = len(self.waiting(spec.id))
+        if waiting + worker.life.leases >= self._limits.max_queue + spec.max_batch:
+            raise QueueFull(
+                f"{waiting} requests already wait for {spec.id}",
+                retry_after=_RETRY_AFTER_QUEUE_FULL_S,
+            )
+        self._next_ticket += 1
+        waiter = Waiter(
+            ticket=self._next_ticket,
+            worker=worker,
+            arrived_at=self._clock.monotonic(),
+            keep_alive=keep_alive,
+            granted=asyncio.get_running_loop().create_future(),
+        )
+        self._queue[waiter.ticket] = waiter
+        self._decide_soon()
+        return waiter
+
+    def _leave(self, waiter: Waiter, served: bool) -> None:
+        self._queue.pop(waiter.ticket, None)
+        if waiter.lease is not None:
+            waiter.lease.end(served=served)
+        self._decide_soon()
+
+    def _refuse(self, waiter: Waiter, error: MlxdError) -> None:
+        del self._queue[waiter.ticket]
+        if not waiter.granted.done():
+            waiter.granted.set_exception(error)
+            waiter.granted.exception()  # seen, even if its task is cancelled this instant
+
+    def _refuse_waiting(self, worker: WorkerHandle, error: MlxdError) -> None:
+        for waiter in self.waiting(worker.spec.id):
+            self._refuse(waiter, error)
+
+    # Decisions
+
+    def _decide_soon(self) -> None:
+        """Ask the scheduler once for all that changed in this turn of the event loop."""
+        if self._decision is None:
+            self._decision = asyncio.get_running_loop().call_soon(self._decide)
+
+    def _decide(self) -> None:
+        self._decision = None
+        if self._closing:
+            return
+        snapshot = self._snapshot()
+        for action in scheduler.decide(snapshot):
+            self._carry_out(action)
+        self._arm(scheduler.next_wake(snapshot), snapshot.now)
+
+    def _snapshot(self) -> scheduler.Snapshot:
+        return scheduler.Snapshot(
+            now=self._clock.monotonic(),
+            models={
+                model_id: scheduler.ModelView(
+                    state=worker.life.state,
+                    leases=worker.life.leases,
+                    pinned=worker.life.pinned,
+                    idle_since=worker.life.idle_since,
+                    retry_at=worker.life.retry_at,
+                )
+                for model_id, worker in self._workers.items()
+            },
+            queue=[
+                scheduler.Waiting(waiter.ticket, waiter.worker.spec.id, waiter.arrived_at)
+                for waiter in self._queue.values()
+            ],
+            max_loaded=self._limits.max_loaded,
+            max_swap_wait=self._limits.max_swap_wait,
+        )
+
+    def _carry_out(self, action: scheduler.Action) -> None:
+        match action:
+            case scheduler.Grant(ticket=ticket):
+                self._grant(ticket)
+            case scheduler.Start(model_id=model_id):
+                self._workers[model_id].handle(lifecycle.Wanted())
+            case scheduler.Evict(model_id=model_id):
+                self._workers[model_id].handle(lifecycle.StopWanted(StopReason.EVICTED))
+            case scheduler.Refuse(ticket=ticket, reason=reason):
+                waiter = self._queue[ticket]
+                self._refuse(waiter, self._refusal(waiter.worker, reason))
+
+    def _grant(self, ticket: int) -> None:
+        waiter = self._queue.pop(ticket)
+        if waiter.granted.done():
+            return  # its task was cancelled and is about to leave
+        waiter.lease = waiter.worker.start_lease(waiter.keep_alive)
+        waiter.granted.set_result(waiter.lease)
+
+    def _refusal(self, worker: WorkerHandle, reason: scheduler.Refusal) -> MlxdError:
+        if reason is scheduler.Refusal.ALL_PINNED:
+            return SlotsPinned(
+                f"{worker.spec.id} cannot be loaded: all {self._limits.max_loaded} slots "
+                "of memory.max_loaded hold pinned models"
+            )
+        life = worker.life
+        wait = max(0.0, life.retry_at - self._clock.monotonic())
+        return ModelLoadFailed(f"{worker.spec.id} is not available: {life.error}", retry_after=wait)
+
+    def _arm(self, at: float, now: float) -> None:
+        if self._wake:
+            self._wake.cancel()
+            self._wake = None
+        if not math.isinf(at):
+            loop = asyncio.get_running_loop()
+            self._wake = loop.call_later(max(0.0, at - now), self._decide_soon)
+
+    async def _reaped(self, worker: WorkerHandle, pid: int | None, *, bounded: bool) -> None:
+        limit = self._policy.ask_grace + self._policy.kill_grace + _REAP_MARGIN_S
+        try:
+            await asyncio.wait_for(worker.settled(), limit if bounded else None)
+        except TimeoutError:
+            raise WorkerStopFailed(
+                f"the worker of {worker.spec.id} (pid {pid}) does not end"
+            ) from None
+
+
+def _unloaded(worker: WorkerHandle, *, pid: int | None, freed: int) -> UnloadResult:
+    return UnloadResult(
+        model=worker.spec.id,
+        state=worker.life.state,
+        was_loaded=pid is not None,
+        pid=pid,
+        pid_reaped=pid is not None,
+        exit_code=worker.exit_code if pid is not None else None,
+        freed_bytes=freed,
+    )

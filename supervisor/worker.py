@@ -1,0 +1,258 @@
+"""Own one model's worker: the only place where its `Life` changes.
+
+Everything runs on the event loop's thread; `handle` is synchronous, so no two events ever interleave.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from mlxd.config.catalog import ModelSpec
+from mlxd.protocol import control
+from mlxd.protocol.errors import WorkerDied
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.protocol.lifecycle import ALIVE, WorkerState
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor import lifecycle, watchdog
+from mlxd.supervisor.clock import Clock
+from mlxd.supervisor.lifecycle import Effect, Event, Life, Policy
+from mlxd.supervisor.process import Callbacks, Child, Launcher
+
+logger = logging.getLogger("mlxd.worker")
+
+
+class LogSink(Protocol):
+    """Take what a worker prints."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take some bytes; lines may be cut anywhere."""
+        ...
+
+
+class Lease:
+    """Hold the right to use a ready worker for one request."""
+
+    def __init__(self, worker: "WorkerHandle", socket: str, pid: int) -> None:
+        self._worker = worker
+        self.model_id = worker.spec.id
+        self.socket = socket
+        self.pid = pid
+        self.failed: asyncio.Future[WorkerDied] = asyncio.get_running_loop().create_future()
+        """Resolves as soon as the worker will not finish this request: it ended, hung or was stopped by force."""
+
+    async def failure(self, within: float = 5.0) -> WorkerDied:
+        """Return why the request broke; for a caller whose connection to the worker just ended."""
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.failed), within)
+        except TimeoutError:
+            return WorkerDied("the worker closed the connection before it had answered")
+
+    def end(self, *, served: bool) -> None:
+        """Give the worker back."""
+        self._worker.end_lease(self, served=served)
+
+
+class WorkerHandle:
+    """Be the supervisor's view of one model's worker, from its first start to the last."""
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        *,
+        policy: Policy,
+        launcher: Launcher,
+        clock: Clock,
+        log: LogSink,
+        worker_spec: Callable[[ModelSpec], WorkerSpec],
+        on_change: Callable[[], None],
+    ) -> None:
+        self.spec = spec
+        self.life = Life(pinned=spec.pin, idle_timeout=spec.idle_timeout)
+        self.ready: control.Ready | None = None
+        self.loading: control.LoadProgress | None = None
+        self.loaded_at: float | None = None
+        self.last_used_at: float | None = None
+        self.socket: str | None = None
+        self.exit_code: int | None = None
+        """How the last process ended."""
+        self._policy = policy
+        self._launcher = launcher
+        self._clock = clock
+        self._log = log
+        self._worker_spec = worker_spec
+        self._on_change = on_change
+        self._child: Child | None = None
+        self._leases: set[Lease] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
+        self._settled.set()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the pid of the running process, if any."""
+        return self._child.pid if self._child else None
+
+    def update(self, spec: ModelSpec) -> None:
+        """Take a changed declaration; a process that runs keeps what it was started with."""
+        self.spec = spec
+
+    def pin(self, pinned: bool) -> None:
+        """Keep the worker from eviction and idle unload, or stop keeping it."""
+        self.life = lifecycle.pin(self.life, pinned)
+        self._arm()
+
+    def handle(self, event: Event) -> None:
+        """Feed one event to the lifecycle and carry out what it decides."""
+        before = self.life
+        self.life, effects = lifecycle.step(before, event, self._clock.monotonic(), self._policy)
+        if self.life.state is not before.state:
+            self._entered(before.state)
+        for effect in effects:
+            self._carry_out(effect)
+        self._arm()
+        self._on_change()
+
+    def start_lease(self, idle_timeout: float | None) -> Lease:
+        """Give out the ready worker; raises RuntimeError in any other state."""
+        if self.socket is None or self._child is None:
+            raise RuntimeError(f"{self.spec.id} has no process to lease")
+        self.handle(lifecycle.LeaseStarted(idle_timeout))
+        lease = Lease(self, self.socket, self._child.pid)
+        self._leases.add(lease)
+        return lease
+
+    def end_lease(self, lease: Lease, *, served: bool) -> None:
+        """Take a lease back; one that was failed already is gone."""
+        if lease in self._leases:
+            self._leases.remove(lease)
+            self.last_used_at = self._clock.wall()
+            self.handle(lifecycle.LeaseEnded(served))
+
+    async def settled(self) -> None:
+        """Wait until no process exists."""
+        await self._settled.wait()
+
+    def _entered(self, old: WorkerState) -> None:
+        state = self.life.state
+        logger.info("model=%s state=%s was=%s pid=%s", self.spec.id, state, old, self.pid)
+        if state is WorkerState.READY:
+            self.loaded_at = self.last_used_at = self._clock.wall()
+        if state in ALIVE:
+            self._settled.clear()
+        else:
+            self.loading, self.loaded_at, self.ready = None, None, None
+            self._settled.set()
+
+    def _carry_out(self, effect: Effect) -> None:
+        match effect:
+            case lifecycle.Spawn():
+                self._spawn()
+            case lifecycle.SendStart():
+                self._send_start()
+            case lifecycle.AskToStop(reason=reason):
+                self._send(control.Stop(reason))
+            case lifecycle.DumpStacks():
+                self._send(control.DumpStacks())
+            case lifecycle.Terminate():
+                logger.warning(
+                    "model=%s did not leave when asked, SIGTERM pid=%s", self.spec.id, self.pid
+                )
+                self._signal(signal.SIGTERM)
+            case lifecycle.Kill():
+                logger.error(
+                    "model=%s did not leave after SIGTERM, SIGKILL pid=%s", self.spec.id, self.pid
+                )
+                self._signal(signal.SIGKILL)
+            case lifecycle.FailLeases(message=message):
+                self._fail_leases(message)
+
+    def _spawn(self) -> None:
+        # The declaration may have changed since the last start; a keep_alive of that time is over.
+        self.life = lifecycle.declared(self.life, self.spec.pin, self.spec.idle_timeout)
+        callbacks = Callbacks(self._on_message, self._log.write, self._on_exit)
+        try:
+            self._child = self._launcher.start(self.spec.id, callbacks)
+        except OSError as error:
+            logger.error("model=%s cannot start a process error=%r", self.spec.id, str(error))
+            self.handle(lifecycle.Exited(f"no process could be started: {error}"))
+            return
+
+    def _send_start(self) -> None:
+        spec = self._worker_spec(self.spec)
+        self.socket = spec.socket
+        self._send(control.Start(spec))
+
+    def _send(self, message: control.ToWorker) -> None:
+        if self._child:
+            self._child.send(message)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._child:
+            self._child.signal(number)
+
+    def _fail_leases(self, message: str) -> None:
+        leases, self._leases = self._leases, set()
+        for lease in leases:
+            lease.failed.set_result(WorkerDied(message))
+
+    def _on_message(self, message: control.FromWorker) -> None:
+        match message:
+            case control.Hello():
+                self.handle(lifecycle.HelloReceived())
+            case control.LoadProgress():
+                self.loading = message
+                self.handle(lifecycle.Progressed())
+            case control.Ready():
+                self.ready = message
+                self.handle(lifecycle.BecameReady())
+            case control.Heartbeat(steps=steps, rows=rows):
+                self.handle(lifecycle.Stepped(steps, rows))
+            case control.Failed(message=text):
+                logger.error("model=%s failed: %s", self.spec.id, text)
+                self.handle(lifecycle.FailureReported(text))
+
+    def _on_exit(self, exit_code: int) -> None:
+        pid = self.pid
+        self._child, self.exit_code = None, exit_code
+        if self.socket is not None:
+            Path(self.socket).unlink(missing_ok=True)
+            self.socket = None
+        logger.info("model=%s reaped pid=%s exit=%s", self.spec.id, pid, exit_code)
+        self.handle(lifecycle.Exited(cause(self.spec.id, exit_code)))
+
+    def _arm(self) -> None:
+        """Set the one timer to the life's next deadline."""
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        at = watchdog.deadline(self.life, self._policy)
+        if at != float("inf"):
+            loop = asyncio.get_running_loop()
+            delay = max(0.0, at - self._clock.monotonic())
+            self._timer = loop.call_later(delay, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        event = watchdog.due(self.life, self._policy, self._clock.monotonic())
+        if event is None:
+            self._arm()
+        else:
+            self.handle(event)
+
+
+def cause(model_id: str, exit_code: int) -> str:
+    """Say in words how a worker process ended."""
+    if exit_code < 0:
+        try:
+            name = signal.Signals(-exit_code).name
+        except ValueError:
+            name = f"signal {-exit_code}"
+        return f"the worker of {model_id} was ended by {name}"
+    try:
+        name = ExitCode(exit_code).name.lower().replace("_", " ")
+    except ValueError:
+        name = "unexpectedly"
+    return f"the worker of {model_id} left with status {exit_code} ({name})"
