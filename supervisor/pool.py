@@ -23,7 +23,7 @@ from mlxd.protocol.errors import (
 )
 from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import lifecycle, scheduler
+from mlxd.supervisor import events, scheduler
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
@@ -130,13 +130,13 @@ class Pool:
         """
         worker = self._worker(spec)
         if worker.life.state not in ALIVE:
-            worker.handle(lifecycle.Reset())
+            worker.handle(events.Reset())
             return _unloaded(worker, pid=None, freed=0)
         if worker.life.state in (WorkerState.STARTING, WorkerState.LOADING):
             self._refuse_waiting(worker, ModelLoadFailed(f"{spec.id} was unloaded while loading"))
         pid = worker.pid
         freed = self._footprint(pid) if pid else 0
-        worker.handle(lifecycle.StopWanted(StopReason.UNLOAD, force=force))
+        worker.handle(events.StopWanted(StopReason.UNLOAD, force=force))
         await self._reaped(worker, pid, bounded=force)
         return _unloaded(worker, pid=pid, freed=freed)
 
@@ -147,13 +147,13 @@ class Pool:
             self._refuse(waiter, ShuttingDown("mlxd is stopping"))
         alive = [worker for worker in self._workers.values() if worker.life.state in ALIVE]
         for worker in alive:
-            worker.handle(lifecycle.StopWanted(StopReason.SHUTDOWN, bounded=True))
+            worker.handle(events.StopWanted(StopReason.SHUTDOWN, bounded=True))
         await asyncio.gather(*(worker.settled() for worker in alive))
 
     def hurry(self) -> None:
         """Stop what is still draining at once; for a second signal."""
         for worker in self._workers.values():
-            worker.handle(lifecycle.StopWanted(StopReason.SHUTDOWN, force=True))
+            worker.handle(events.StopWanted(StopReason.SHUTDOWN, force=True))
 
     def workers(self) -> list[WorkerHandle]:
         """Return the workers that have a process or a failure to show, oldest first."""
@@ -267,9 +267,9 @@ class Pool:
             case scheduler.Grant(ticket=ticket):
                 self._grant(ticket)
             case scheduler.Start(model_id=model_id):
-                self._workers[model_id].handle(lifecycle.Wanted())
+                self._workers[model_id].handle(events.Wanted())
             case scheduler.Evict(model_id=model_id):
-                self._workers[model_id].handle(lifecycle.StopWanted(StopReason.EVICTED))
+                self._workers[model_id].handle(events.StopWanted(StopReason.EVICTED))
             case scheduler.Refuse(ticket=ticket, reason=reason):
                 waiter = self._queue[ticket]
                 self._refuse(waiter, self._refusal(waiter.worker, reason))

@@ -3,7 +3,8 @@
 import math
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.lifecycle import Life, Policy, TimeUp
+from mlxd.supervisor.events import TimeUp
+from mlxd.supervisor.lifecycle import Life, Policy
 
 S = WorkerState
 

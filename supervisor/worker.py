@@ -16,9 +16,10 @@ from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import lifecycle, watchdog
+from mlxd.supervisor import events, lifecycle, watchdog
 from mlxd.supervisor.clock import Clock
-from mlxd.supervisor.lifecycle import Effect, Event, Life, Policy
+from mlxd.supervisor.events import Effect, Event
+from mlxd.supervisor.lifecycle import Life, Policy
 from mlxd.supervisor.process import Callbacks, Child, Launcher
 
 logger = logging.getLogger("mlxd.worker")
@@ -119,7 +120,7 @@ class WorkerHandle:
         """Give out the ready worker; raises RuntimeError in any other state."""
         if self.socket is None or self._child is None:
             raise RuntimeError(f"{self.spec.id} has no process to lease")
-        self.handle(lifecycle.LeaseStarted(idle_timeout))
+        self.handle(events.LeaseStarted(idle_timeout))
         lease = Lease(self, self.socket, self._child.pid)
         self._leases.add(lease)
         return lease
@@ -129,7 +130,7 @@ class WorkerHandle:
         if lease in self._leases:
             self._leases.remove(lease)
             self.last_used_at = self._clock.wall()
-            self.handle(lifecycle.LeaseEnded(served))
+            self.handle(events.LeaseEnded(served))
 
     async def settled(self) -> None:
         """Wait until no process exists."""
@@ -148,25 +149,25 @@ class WorkerHandle:
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
-            case lifecycle.Spawn():
+            case events.Spawn():
                 self._spawn()
-            case lifecycle.SendStart():
+            case events.SendStart():
                 self._send_start()
-            case lifecycle.AskToStop(reason=reason):
+            case events.AskToStop(reason=reason):
                 self._send(control.Stop(reason))
-            case lifecycle.DumpStacks():
+            case events.DumpStacks():
                 self._send(control.DumpStacks())
-            case lifecycle.Terminate():
+            case events.Terminate():
                 logger.warning(
                     "model=%s did not leave when asked, SIGTERM pid=%s", self.spec.id, self.pid
                 )
                 self._signal(signal.SIGTERM)
-            case lifecycle.Kill():
+            case events.Kill():
                 logger.error(
                     "model=%s did not leave after SIGTERM, SIGKILL pid=%s", self.spec.id, self.pid
                 )
                 self._signal(signal.SIGKILL)
-            case lifecycle.FailLeases(message=message):
+            case events.FailLeases(message=message):
                 self._fail_leases(message)
 
     def _spawn(self) -> None:
@@ -177,7 +178,7 @@ class WorkerHandle:
             self._child = self._launcher.start(self.spec.id, callbacks)
         except OSError as error:
             logger.error("model=%s cannot start a process error=%r", self.spec.id, str(error))
-            self.handle(lifecycle.Exited(f"no process could be started: {error}"))
+            self.handle(events.Exited(f"no process could be started: {error}"))
             return
 
     def _send_start(self) -> None:
@@ -201,18 +202,18 @@ class WorkerHandle:
     def _on_message(self, message: control.FromWorker) -> None:
         match message:
             case control.Hello():
-                self.handle(lifecycle.HelloReceived())
+                self.handle(events.HelloReceived())
             case control.LoadProgress():
                 self.loading = message
-                self.handle(lifecycle.Progressed())
+                self.handle(events.Progressed())
             case control.Ready():
                 self.ready = message
-                self.handle(lifecycle.BecameReady())
+                self.handle(events.BecameReady())
             case control.Heartbeat(steps=steps, rows=rows):
-                self.handle(lifecycle.Stepped(steps, rows))
+                self.handle(events.Stepped(steps, rows))
             case control.Failed(message=text):
                 logger.error("model=%s failed: %s", self.spec.id, text)
-                self.handle(lifecycle.FailureReported(text))
+                self.handle(events.FailureReported(text))
 
     def _on_exit(self, exit_code: int) -> None:
         pid = self.pid
@@ -221,7 +222,7 @@ class WorkerHandle:
             Path(self.socket).unlink(missing_ok=True)
             self.socket = None
         logger.info("model=%s reaped pid=%s exit=%s", self.spec.id, pid, exit_code)
-        self.handle(lifecycle.Exited(cause(self.spec.id, exit_code)))
+        self.handle(events.Exited(cause(self.spec.id, exit_code)))
 
     def _arm(self) -> None:
         """Set the one timer to the life's next deadline."""
