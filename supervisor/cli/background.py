@@ -1,0 +1,128 @@
+"""Run the daemon behind the terminal's back, and end it again."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from mlxd.config.paths import Paths
+from mlxd.supervisor import runfile
+from mlxd.supervisor.cli.client import Client
+from mlxd.supervisor.cli.failure import Exit, Failure, Misused
+from mlxd.supervisor.cli.tail import last_lines
+from mlxd.supervisor.runfile import RunFile
+
+if TYPE_CHECKING:
+    import psutil
+
+LOG = "mlxd.log"
+_LOG_LIMIT = 10_000_000
+"""Bytes after which a start moves the log aside."""
+_SHOWN_LINES = 20
+_LOOK_AGAIN_S = 0.05
+_KILL_AFTER_S = 10.0
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    """Return the command line of a daemon from this very installation."""
+    script = Path(sys.executable).with_name("mlxd")
+    if script.exists():
+        return [str(script), *arguments]
+    return [sys.executable, "-P", "-m", "mlxd.supervisor.daemon", *arguments]
+
+
+def start(
+    line: Sequence[str], paths: Paths, *, timeout: float, folder: Path | None = None
+) -> RunFile:
+    """Start a daemon in a session of its own and return once it answers.
+
+    Raises Failure with the end of its log where it left before that, or did not answer in time and was stopped.
+    """
+    paths.log_dir.mkdir(parents=True, exist_ok=True)
+    log = paths.log_dir / LOG
+    if log.exists() and log.stat().st_size > _LOG_LIMIT:
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("ab") as sink:
+        before = sink.tell()
+        child = _spawn(line, sink, folder)
+    deadline = time.monotonic() + timeout
+    while child.poll() is None:
+        found = runfile.read(paths.state_dir)
+        if found is not None and found.pid == child.pid and _answers(found):
+            return found
+        if time.monotonic() > deadline:
+            child.terminate()
+            child.wait()
+            raise Failure(f"mlxd did not answer within {timeout:g} s and was stopped; see {log}")
+        time.sleep(_LOOK_AGAIN_S)
+    said = "".join(f"\n  {text}" for text in last_lines(log, _SHOWN_LINES, after=before))
+    kind = Misused if child.returncode == Exit.USAGE else Failure
+    raise kind(f"mlxd left with exit code {child.returncode} before it answered; {log} says:{said}")
+
+
+def _spawn(line: Sequence[str], sink: IO[bytes], folder: Path | None) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        line,
+        stdin=subprocess.DEVNULL,
+        stdout=sink,
+        stderr=sink,
+        cwd=folder,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        # A closed terminal or a Ctrl-C in it must not reach the daemon.
+        start_new_session=True,
+    )
+
+
+def _answers(run: RunFile) -> bool:
+    try:
+        Client(run.url).get("/health", timeout=2)
+    except Failure:
+        return False
+    return True
+
+
+def stop(run: RunFile, *, timeout: float, force: bool, waiting: Callable[[float], None]) -> None:
+    """Ask the daemon to leave and return once it has; `waiting` hears the seconds passed.
+
+    Raises Failure where it still runs after `timeout`. SIGKILL only with `force`: a killed daemon cannot see its
+    workers off, though they leave by themselves.
+    """
+    import psutil
+
+    try:
+        process = psutil.Process(run.pid)
+        process.terminate()
+        if _wait(run, process, min(timeout, _KILL_AFTER_S) if force else timeout, waiting):
+            return
+        if not force:
+            raise Failure(
+                f"mlxd (pid {run.pid}) still runs after {timeout:g} s: it waits for running requests or for a "
+                "worker to free its memory; `mlxctl ps` shows which, `mlxctl stop --force` kills it"
+            )
+        process.kill()
+        _wait(run, process, _KILL_AFTER_S, waiting)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.AccessDenied:
+        raise Failure(f"mlxd (pid {run.pid}) belongs to another user") from None
+
+
+def _wait(
+    run: RunFile, process: "psutil.Process", timeout: float, waiting: Callable[[float], None]
+) -> bool:
+    import psutil
+
+    started = time.monotonic()
+    while (passed := time.monotonic() - started) < timeout:
+        try:
+            process.wait(timeout=min(0.25, timeout))
+            return True
+        except psutil.TimeoutExpired:
+            # Where nobody reaps it, an ended process stays visible as a zombie.
+            if not run.is_alive():
+                return True
+        waiting(passed)
+    return False

@@ -1,0 +1,128 @@
+"""Hold `mlxctl start`, `stop` and `restart`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mlxd.supervisor import runfile
+from mlxd.supervisor.cli.session import Command, Session
+from mlxd.supervisor.runfile import RunFile
+
+_START_S = 30.0
+_STOP_S = 150.0
+"""Longer than the daemon's own drain_timeout and kill_grace together."""
+
+
+def _start_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--port", type=click.IntRange(0, 65535), help="Port to listen on, 0 = any free one."
+        ),
+        click.option("--host", help="Address to listen on."),
+        click.option(
+            "--config",
+            type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
+            help="Configuration file [env: MLXD_CONFIG]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command(cls=Command)
+@_start_options
+@click.pass_obj
+def start(session: Session, config: Path | None, host: str | None, port: int | None) -> None:
+    """Start the daemon in the background and wait until it answers."""
+    if found := runfile.running(session.paths.state_dir):
+        _report(
+            session,
+            found,
+            "already_running",
+            f"mlxd is already running at {found.url}, pid {found.pid}",
+        )
+        return
+    session.settings(config)  # a mistake in the configuration is shown here rather than in a log
+    _launch(session, _arguments(config, host, port), None)
+
+
+@click.command(cls=Command)
+@click.option("--force", is_flag=True, help="Kill it if it does not leave within 10 s.")
+@click.option("--timeout", type=float, default=_STOP_S, show_default=True, help="Seconds to wait.")
+@click.pass_obj
+def stop(session: Session, force: bool, timeout: float) -> None:
+    """Stop the daemon; done when it and its workers have left."""
+    found = runfile.running(session.paths.state_dir)
+    if found is None:
+        if session.json:
+            session.out.json({"stopped": False, "running": False})
+        else:
+            session.out.sentence("mlxd is not running")
+        return
+    _end(session, found, timeout=timeout, force=force)
+    _report(session, found, "stopped", f"stopped mlxd, pid {found.pid}")
+
+
+@click.command(cls=Command)
+@_start_options
+@click.pass_obj
+def restart(session: Session, config: Path | None, host: str | None, port: int | None) -> None:
+    """Stop the daemon if it runs, start it again; without options the way it was started before."""
+    session.settings(config)
+    found = runfile.running(session.paths.state_dir)
+    if found is None:
+        _launch(session, _arguments(config, host, port), None)
+        return
+    line, folder = _command_of(found)
+    _end(session, found, timeout=_STOP_S, force=False)
+    if config or host or port is not None:
+        _launch(session, _arguments(config, host, port), None)
+    else:
+        _launch(session, line, folder)
+
+
+def _arguments(config: Path | None, host: str | None, port: int | None) -> list[str]:
+    from mlxd.supervisor.cli import background
+
+    given = {"--config": config, "--host": host, "--port": port}
+    pairs = ((name, str(value)) for name, value in given.items() if value is not None)
+    return background.command([word for pair in pairs for word in pair])
+
+
+def _command_of(run: RunFile) -> tuple[list[str], Path]:
+    import psutil
+
+    process = psutil.Process(run.pid)
+    return process.cmdline(), Path(process.cwd())
+
+
+def _launch(session: Session, line: list[str], folder: Path | None) -> None:
+    from mlxd.supervisor.cli import background
+
+    with session.out.progress() as progress:
+        progress.show("waiting for mlxd to answer")
+        run = background.start(line, session.paths, timeout=_START_S, folder=folder)
+    _report(session, run, "started", f"mlxd is running at {run.url}, pid {run.pid}")
+
+
+def _end(session: Session, run: RunFile, *, timeout: float, force: bool) -> None:
+    from mlxd.supervisor.cli import background
+
+    with session.out.progress() as progress:
+
+        def waiting(passed: float) -> None:
+            progress.show(
+                f"waiting for mlxd (pid {run.pid}) and its workers to leave, {passed:.0f} s"
+            )
+
+        background.stop(run, timeout=timeout, force=force, waiting=waiting)
+    runfile.remove(session.paths.state_dir, run.pid)
+
+
+def _report(session: Session, run: RunFile, did: str, sentence: str) -> None:
+    if session.json:
+        session.out.json({did: True, "pid": run.pid, "url": run.url})
+    else:
+        session.out.sentence(sentence)

@@ -1,0 +1,70 @@
+"""Hold the `mlxctl` group: its commands, its shared options, and how a failure becomes an exit code."""
+
+from typing import Any
+
+import click
+
+from mlxd.protocol.errors import ConfigError
+from mlxd.supervisor.cli import (
+    chat,
+    daemon,
+    init,
+    list_models,
+    load,
+    logs,
+    ps,
+    show,
+    status,
+    unload,
+)
+from mlxd.supervisor.cli.failure import Exit, Failure, Misused
+from mlxd.supervisor.cli.session import Session, shared_options
+
+
+class Root(click.Group):
+    """Turn every foreseen failure into one sentence on stderr."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        session = ctx.ensure_object(Session)
+        try:
+            return super().invoke(ctx)
+        except Failure as failure:
+            session.out.abort(failure)
+        except ConfigError as error:
+            session.out.abort(Misused(error.message, code=error.code))
+        except KeyboardInterrupt:
+            session.out.note("")
+            ctx.exit(Exit.INTERRUPTED)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Keep the commands in the order of their use."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=Root,
+    params=shared_options(environment=True),
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 the daemon said no, 2 usage or configuration, 3 no daemon answers.",
+)
+@click.version_option(package_name="mlxd", message="mlxctl %(version)s")
+def mlxctl() -> None:
+    """Control mlxd, the local inference daemon."""
+
+
+for command in (
+    init.init,
+    daemon.start,
+    daemon.stop,
+    daemon.restart,
+    status.status,
+    ps.ps,
+    load.load,
+    unload.unload,
+    list_models.list_models,
+    show.show,
+    chat.chat,
+    logs.logs,
+):
+    mlxctl.add_command(command)

@@ -1,0 +1,49 @@
+"""Read the end of a growing file."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_BLOCK = 65536
+_LOOK_AGAIN_S = 0.2
+
+
+def last_lines(path: Path, count: int, *, after: int = 0) -> list[str]:
+    """Return the last lines, at most `count`, of what stands behind byte `after`."""
+    if count <= 0:
+        return []
+    with path.open("rb") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        tail = b""
+        while start > after and tail.count(b"\n") <= count:
+            start = max(after, start - _BLOCK)
+            file.seek(start)
+            tail = file.read(end - start)
+    return tail.decode(errors="replace").splitlines()[-count:]
+
+
+def follow(path: Path) -> Iterator[str]:
+    """Yield each line written from now on, for ever; a file that was rotated away is opened anew."""
+    file = path.open("rb")
+    file.seek(0, os.SEEK_END)
+    rest = b""
+    try:
+        while True:
+            *lines, rest = (rest + file.read()).split(b"\n")
+            yield from (line.decode(errors="replace") for line in lines)
+            if not lines and _was_replaced(path, file.fileno(), file.tell()):
+                file.close()
+                file = path.open("rb")
+            elif not lines:
+                time.sleep(_LOOK_AGAIN_S)
+    finally:
+        file.close()
+
+
+def _was_replaced(path: Path, descriptor: int, position: int) -> bool:
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return False
+    return now.st_ino != os.fstat(descriptor).st_ino or now.st_size < position
