@@ -1,0 +1,54 @@
+"""Put a text model's routes together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mlxd.protocol.errors import MlxdError
+from mlxd.workers.api import health, openai_chat, openai_completions
+from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
+from mlxd.workers.api.wire import ClientGone
+from mlxd.workers.chat.pipeline import Pipeline
+from mlxd.workers.engine.handle import Engine
+from mlxd.workers.model import TextModel
+
+_NOBODY_WAITS = 499
+"""nginx's status for a client that left; nobody reads it but logs."""
+
+
+def build(model: TextModel, engine: Engine) -> Starlette:
+    """Return the app of one text model; it runs on the event loop that `engine` hands tokens to."""
+    pipeline = Pipeline(model, engine)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        pipeline.close()
+
+    app = Starlette(
+        routes=[
+            Route("/v1/chat/completions", openai_chat.create, methods=["POST"]),
+            Route("/v1/completions", openai_completions.create, methods=["POST"]),
+            Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
+            Route("/health", health.health, methods=["GET"]),
+        ],
+        middleware=[Middleware(Boundary)],
+        exception_handlers={
+            MlxdError: on_mlxd_error,
+            HTTPException: on_http_error,
+            ClientGone: _on_client_gone,
+        },
+        lifespan=lifespan,
+    )
+    app.state.pipeline, app.state.engine = pipeline, engine
+    return app
+
+
+async def _on_client_gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=_NOBODY_WAITS)

@@ -1,0 +1,218 @@
+"""Take a request through prompt, engine and reader: the one way from every text dialect to events."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Self
+
+from mlxd.protocol.errors import ContextLengthExceeded, InternalError, InvalidRequest
+from mlxd.workers.chat.events import Event
+from mlxd.workers.chat.markup import Splitter
+from mlxd.workers.chat.reader import Reader
+from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls
+from mlxd.workers.chat.template import PromptWriter
+from mlxd.workers.chat.token_text import TokenText
+from mlxd.workers.chat.tools import call_parser
+from mlxd.workers.engine.detokenize import Detokenizer
+from mlxd.workers.engine.handle import Engine, Generation
+from mlxd.workers.engine.request import GenerateRequest
+from mlxd.workers.model import TextModel
+
+_SEED_MASK = 2**63 - 1
+
+
+class Row:
+    """Pair one row of the engine with its reader."""
+
+    def __init__(self, generation: Generation, reader: Reader) -> None:
+        self._generation = generation
+        self._reader = reader
+
+    async def events(self) -> AsyncGenerator[list[Event]]:
+        """Yield what each hand-over of tokens settles, the last with a Finish; raises MlxdError if the row failed."""
+        try:
+            async for outputs in self._generation:
+                events = self._reader.read(outputs, self._generation.cached_tokens)
+                if events:
+                    yield events
+                if self._reader.done:
+                    return
+        finally:
+            self.cancel()
+        raise InternalError("the engine ended an answer without saying why")
+
+    def cancel(self) -> None:
+        """Take the row out of the batch; nothing happens where it has left."""
+        self._generation.cancel()
+
+
+class Answers:
+    """Hold the rows of one request; leaving the context cancels what still runs."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = rows
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for row in self._rows:
+            row.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    async def __aiter__(self) -> AsyncIterator[tuple[int, list[Event]]]:
+        """Yield (index of the answer, events) in the order they come; the first failure ends all."""
+        if len(self._rows) == 1:
+            async for events in self._rows[0].events():
+                yield 0, events
+            return
+        queue: asyncio.Queue[tuple[int, list[Event]] | BaseException | None] = asyncio.Queue()
+        self._tasks = [
+            asyncio.create_task(_forward(index, row, queue)) for index, row in enumerate(self._rows)
+        ]
+        running = len(self._rows)
+        while running:
+            item = await queue.get()
+            if item is None:
+                running -= 1
+            elif isinstance(item, BaseException):
+                raise item
+            else:
+                yield item
+
+
+async def _forward(
+    index: int, row: Row, queue: "asyncio.Queue[tuple[int, list[Event]] | BaseException | None]"
+) -> None:
+    try:
+        async for events in row.events():
+            queue.put_nowait((index, events))
+    except Exception as error:
+        queue.put_nowait(error)
+    else:
+        queue.put_nowait(None)
+
+
+class Pipeline:
+    """Serve one model's requests; used on the HTTP thread's event loop."""
+
+    def __init__(self, model: TextModel, engine: Engine) -> None:
+        self.model = model
+        self._engine = engine
+        self.writer = PromptWriter(model.tokenizer)
+        self.token_text = TokenText(model.tokenizer)
+
+    async def chat(self, request: ChatRequest) -> Answers:
+        """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
+        prompt = await self.writer.chat(request)
+        parse = call_parser(self.model.tokenizer, request.tools)
+        markup = self.writer.markup
+
+        def splitter() -> Splitter | None:
+            if parse is None and not markup.think_start:
+                return None
+            return Splitter(markup, parse=parse, reasoning=prompt.opens_reasoning)
+
+        rows = self._submit(
+            prompt.tokens,
+            request.controls,
+            field="messages",
+            splitter=splitter,
+            parallel_calls=request.parallel_calls,
+        )
+        return Answers(rows)
+
+    async def complete(self, request: CompletionRequest) -> Answers:
+        """Queue plain continuations: all answers to the first prompt, then all to the second, and so on."""
+        prompts = [await self._plain(prompt) for prompt in request.prompts]
+        rows: list[Row] = []
+        try:
+            for tokens in prompts:
+                rows += self._submit(tokens, request.controls, field="prompt")
+        except BaseException:
+            _cancel(rows)
+            raise
+        return Answers(rows)
+
+    async def plain_text(self, tokens: Sequence[int]) -> str:
+        """Return the text of a prompt that came as token ids; raises InvalidRequest for an unknown id."""
+        return await self.writer.decode(await self._plain(tuple(tokens)))
+
+    def close(self) -> None:
+        """Let go of what the pipeline started."""
+        self.writer.close()
+
+    async def _plain(self, prompt: str | tuple[int, ...]) -> tuple[int, ...]:
+        if isinstance(prompt, str):
+            return await self.writer.text(prompt)
+        wrong = next((token for token in prompt if not 0 <= token < self.model.vocab_size), None)
+        if wrong is not None:
+            last = self.model.vocab_size - 1
+            raise InvalidRequest(
+                f"prompt: expected token ids from 0 to {last}, got {wrong}", field="prompt"
+            )
+        return prompt
+
+    def _submit(
+        self,
+        tokens: tuple[int, ...],
+        controls: Controls,
+        *,
+        field: str,
+        splitter: Callable[[], Splitter | None] = lambda: None,
+        parallel_calls: bool = True,
+    ) -> list[Row]:
+        """Queue all choices of one prompt, or none."""
+        rows: list[Row] = []
+        try:
+            for choice in range(controls.choices):
+                generation = self._engine.submit(self._generate(tokens, controls, choice, field))
+                reader = Reader(
+                    detokenizer=Detokenizer(self.model.tokenizer),
+                    prompt_tokens=len(tokens),
+                    splitter=splitter(),
+                    stops=controls.stops,
+                    logprobs=controls.logprobs is not None,
+                    parallel_calls=parallel_calls,
+                )
+                rows.append(Row(generation, reader))
+        except BaseException:
+            _cancel(rows)
+            raise
+        return rows
+
+    def _generate(
+        self, tokens: tuple[int, ...], controls: Controls, choice: int, field: str
+    ) -> GenerateRequest:
+        if not tokens:
+            raise InvalidRequest(f"{field}: expected a prompt, got nothing", field=field)
+        room = self.model.context_length - len(tokens)
+        if room < 1:
+            raise ContextLengthExceeded(len(tokens), self.model.context_length, field)
+        sampling = controls.sampling
+        if sampling.seed is not None and choice:
+            sampling = replace(sampling, seed=(sampling.seed + choice) & _SEED_MASK)
+        return GenerateRequest(
+            prompt=tokens,
+            max_tokens=min(room, controls.max_tokens or room),
+            sampling=sampling,
+            logprobs=controls.logprobs,
+            ignore_eos=controls.ignore_eos,
+        )
+
+
+def _cancel(rows: Sequence[Row]) -> None:
+    for row in rows:
+        row.cancel()

@@ -1,0 +1,87 @@
+"""Say what every dialect translates a body into."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from mlxd.workers.engine.request import Sampling
+
+
+class Role(StrEnum):
+    """Who speaks in a turn; "developer" is a system turn."""
+
+    SYSTEM = "system"
+    USER = "user"
+    ASSISTANT = "assistant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastCall:
+    """Hold a call the assistant made in an earlier turn."""
+
+    id: str | None
+    name: str
+    arguments: str
+    """The string of JSON as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """Hold one message, whatever dialect it came in."""
+
+    role: Role
+    text: str = ""
+    name: str | None = None
+    reasoning: str | None = None
+    calls: tuple[PastCall, ...] = ()
+    call_id: str | None = None
+    """Of a tool turn: the call it answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """Describe a function the model may call."""
+
+    name: str
+    description: str | None = None
+    parameters: Mapping[str, object] | None = None
+    """JSON schema of the arguments."""
+
+    def for_template(self) -> dict[str, object]:
+        """Return the tool the way chat templates take it."""
+        function: dict[str, object] = {"name": self.name, "description": self.description or ""}
+        function["parameters"] = self.parameters or {"type": "object", "properties": {}}
+        return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Controls:
+    """Say how to continue a prompt, chat or not."""
+
+    sampling: Sampling = Sampling()
+    max_tokens: int | None = None
+    """None: as many as the window still holds."""
+    stops: tuple[str, ...] = ()
+    logprobs: int | None = None
+    choices: int = 1
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """Ask for the next turn of a conversation."""
+
+    turns: tuple[Turn, ...]
+    tools: tuple[Tool, ...] = ()
+    parallel_calls: bool = True
+    template_options: Mapping[str, object] = field(default_factory=dict)
+    controls: Controls = Controls()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionRequest:
+    """Ask for plain continuations of prompts, each a string or token ids."""
+
+    prompts: tuple[str | tuple[int, ...], ...]
+    controls: Controls = Controls()

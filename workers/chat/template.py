@@ -1,0 +1,108 @@
+"""Render conversations and turn text into tokens, off the engine thread and off the event loop."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from mlxd.protocol.errors import InvalidRequest
+from mlxd.workers.chat.markup import Markup
+from mlxd.workers.chat.normalize import messages_for
+from mlxd.workers.chat.reasoning import markup_of, opened_by
+from mlxd.workers.chat.request import ChatRequest
+from mlxd.workers.chat.traits import Message, TemplateTraits, probe
+
+_log = logging.getLogger(__name__)
+_THREADS = 4
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Hold a rendered conversation."""
+
+    tokens: tuple[int, ...]
+    opens_reasoning: bool
+    """The prompt ends inside a block of reasoning."""
+
+
+class PromptWriter:
+    """Write the prompts of one model.
+
+    Where the tokenizer has a Rust core, only that core's `encode` is called: it borrows nothing that another thread's
+    `decode` could find borrowed. Any other tokenizer is used by one thread at a time.
+    """
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        core = getattr(tokenizer, "backend_tokenizer", None)
+        self._core = core if hasattr(core, "encode") and hasattr(core, "no_truncation") else None
+        if self._core is not None:
+            self._core.no_truncation()
+            self._core.no_padding()
+        self._executor = ThreadPoolExecutor(
+            _THREADS if self._core is not None else 1, thread_name_prefix="mlxd-prompt"
+        )
+        self.markup: Markup = markup_of(tokenizer)
+
+    async def chat(self, request: ChatRequest) -> Prompt:
+        """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
+        return await self._run(lambda: self.render_chat(request))
+
+    async def text(self, text: str) -> tuple[int, ...]:
+        """Return a plain prompt's tokens, with those the tokenizer puts around a text."""
+        return await self._run(lambda: self._encode(text, special=True))
+
+    async def decode(self, tokens: Sequence[int]) -> str:
+        """Return the text of tokens a caller sent."""
+        return await self._run(lambda: str(self._tokenizer.decode(list(tokens))))
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def render_chat(self, request: ChatRequest) -> Prompt:
+        """Do what `chat` does, on the calling thread."""
+        if not self._tokenizer.has_chat_template:
+            reason = "this model has no chat template; /v1/completions takes plain prompts"
+            raise InvalidRequest(f"messages: {reason}", field="messages")
+        messages = messages_for(request.turns, self.traits)
+        tools = [tool.for_template() for tool in request.tools] or None
+        try:
+            text = self._render(messages, tools, request.template_options)
+        except (
+            Exception
+        ) as error:  # a template raises whatever its author wrote, and only about what it was given
+            _log.info("chat template: %s: %s", type(error).__name__, error)
+            sentence = str(error) or type(error).__name__
+            raise InvalidRequest(
+                f"messages: the model's chat template refuses them: {sentence}", field="messages"
+            ) from error
+        return Prompt(self._encode(text, special=False), opened_by(text, self.markup))
+
+    @cached_property
+    def traits(self) -> TemplateTraits:
+        """Say what the model's template takes; found out on first use."""
+        return probe(lambda messages: self._render(messages, None, {}))
+
+    def _render(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, object]] | None,
+        options: Mapping[str, object],
+    ) -> str:
+        rendered = self._tokenizer.apply_chat_template(
+            list(messages), tools=tools, tokenize=False, add_generation_prompt=True, **options
+        )
+        return str(rendered)
+
+    def _encode(self, text: str, *, special: bool) -> tuple[int, ...]:
+        if self._core is not None:
+            return tuple(self._core.encode(text, add_special_tokens=special).ids)
+        return tuple(self._tokenizer.encode(text, add_special_tokens=special))
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
