@@ -1,0 +1,160 @@
+"""Serve what operators and `mlxctl` ask: which models there are, what runs, and to load or unload one."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mlxd.config.catalog import ModelSpec
+from mlxd.config.settings import Settings
+from mlxd.protocol.admin import LoadRequest, Ps, UnloadRequest
+from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
+from mlxd.protocol.peek import invalid
+from mlxd.protocol.units import parse_duration
+from mlxd.supervisor import auth, body
+from mlxd.supervisor.ports import Catalog, Pool, Status
+from mlxd.supervisor.presence import while_present
+
+T = TypeVar("T")
+
+_CHECK_S = 2.0
+_NAMED_FIELD = re.compile(r"field `([^`]+)`")
+
+
+def routes(settings: Settings, catalog: Catalog, pool: Pool, status: Status) -> list[Route]:
+    """Return the routes of this module, the more special ones first."""
+    admin = Admin(settings, catalog, pool, status)
+    return [
+        Route(auth.OPEN_PATH, admin.health),
+        Route("/v1/ready", admin.ready),
+        Route("/v1/ps", admin.ps),
+        Route("/v1/queue/stats", admin.queue_stats),
+        Route("/v1/batch/stats", admin.batch_stats),
+        Route("/v1/models", admin.list_models),
+        Route("/v1/models/load", admin.load, methods=["POST"]),
+        Route("/v1/models/unload", admin.unload, methods=["POST"]),
+        Route("/v1/models/{name:path}", admin.show_model),
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Admin:
+    """Answer from catalogue, pool and status; what only reads moves no timer and loads nothing."""
+
+    settings: Settings
+    catalog: Catalog
+    pool: Pool
+    status: Status
+
+    async def health(self, request: Request) -> Response:
+        """Say that the daemon lives."""
+        return _json({"status": "ok", "version": version("mlxd")})
+
+    async def ready(self, request: Request) -> Response:
+        """Say whether a model call has a chance, and which check says no."""
+        checks = {"models": self._check_models(), "workers": await self._check_workers()}
+        is_ready = all(check["ok"] for check in checks.values())
+        state = "ready" if is_ready else "not_ready"
+        return _json({"status": state, "checks": checks}, 200 if is_ready else 503)
+
+    async def ps(self, request: Request) -> Response:
+        """Say what runs."""
+        return _json(Ps(await self.status.ps()))
+
+    async def queue_stats(self, request: Request) -> Response:
+        """Say who waits for what."""
+        return _json(self.status.queue_stats())
+
+    async def batch_stats(self, request: Request) -> Response:
+        """Say what each worker's batch does."""
+        return _json(await self.status.batch_stats())
+
+    async def list_models(self, request: Request) -> Response:
+        """List the models that can be served."""
+        return _json({"object": "list", "data": [self._entry(spec) for spec in self._servable()]})
+
+    async def show_model(self, request: Request) -> Response:
+        """Describe the model of an id or alias."""
+        return _json(self._entry(self.catalog.resolve(request.path_params["name"])))
+
+    async def load(self, request: Request) -> Response:
+        """Have a model ready; answers when it is."""
+        wanted = await self._read(request, LoadRequest)
+        spec = self.catalog.resolve(wanted.model)
+        if spec.error is not None:
+            raise ModelLoadFailed(f"{spec.id} cannot be served: {spec.error}")
+        work = self.pool.load(spec, keep_alive=_duration(wanted.keep_alive), pinned=wanted.pin)
+        return _json(await while_present(request.receive, work))
+
+    async def unload(self, request: Request) -> Response:
+        """Have a model's worker leave; answers when its process is gone."""
+        wanted = await self._read(request, UnloadRequest)
+        work = self.pool.unload(self.catalog.resolve(wanted.model), force=wanted.force)
+        return _json(await while_present(request.receive, work))
+
+    async def _read(self, request: Request, kind: type[T]) -> T:
+        limit = self.settings.server.max_body
+        return _decoded(await body.read(request.headers, request.receive, limit), kind)
+
+    def _servable(self) -> list[ModelSpec]:
+        return [spec for spec in self.catalog.models() if spec.error is None]
+
+    def _entry(self, spec: ModelSpec) -> dict[str, object]:
+        entry = {
+            "id": spec.id,
+            "object": "model",
+            "created": spec.created,
+            "owned_by": spec.id.partition("/")[0] if "/" in spec.id else "mlxd",
+            "kind": spec.kind,
+            "state": self.pool.state(spec.id),
+            "context_length": spec.context_length,
+            "aliases": spec.aliases,
+            "architecture": spec.architecture,
+            "weights_bytes": spec.weights_bytes,
+            "source": spec.source,
+        }
+        return entry if spec.error is None else {**entry, "error": spec.error}
+
+    def _check_models(self) -> Mapping[str, object]:
+        count = len(self._servable())
+        return {"ok": count > 0, "servable": count}
+
+    async def _check_workers(self) -> Mapping[str, object]:
+        """Check that the workers can be asked, whatever they answer."""
+        try:
+            running = await asyncio.wait_for(self.status.ps(), _CHECK_S)
+        except TimeoutError:
+            return {"ok": False, "reason": f"no answer within {_CHECK_S:g} s"}
+        return {"ok": True, "running": sum(model.pid is not None for model in running)}
+
+
+def _json(content: object, status: int = 200) -> Response:
+    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
+
+
+def _decoded(content: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        refused = invalid(error)
+        if refused.field is None and (named := _NAMED_FIELD.search(refused.message)):
+            refused.field = named[1]
+        raise refused from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _duration(value: str | int | float | None) -> float | None:
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise InvalidRequest(f"keep_alive: {error}", field="keep_alive") from None

@@ -1,0 +1,33 @@
+"""Know the bytes that tell a waiting client, in its own dialect, that its stream is alive."""
+
+from mlxd.protocol import sse
+from mlxd.protocol.dialect import Dialect
+
+_PING = sse.event(b'{"type":"ping"}', "ping")
+
+
+def frame(dialect: Dialect) -> bytes:
+    """Return the frame that means nothing but resets the client's clock.
+
+    Claude Code counts events only (litellm PR#36024), so Anthropic's dialect gets its ping event. Ollama's has no
+    such frame: each of its lines must be an answer.
+    """
+    match dialect:
+        case Dialect.ANTHROPIC:
+            return _PING
+        case Dialect.OPENAI | Dialect.RESPONSES:
+            return sse.COMMENT
+        case Dialect.OLLAMA:
+            return b""
+
+
+def media_type(dialect: Dialect) -> bytes:
+    """Return the content type of the dialect's streams."""
+    if dialect is Dialect.OLLAMA:
+        return b"application/x-ndjson"
+    return b"text/event-stream; charset=utf-8"
+
+
+def frame_end(dialect: Dialect) -> bytes:
+    """Return the bytes after which another frame may begin."""
+    return b"\n" if dialect is Dialect.OLLAMA else b"\n\n"

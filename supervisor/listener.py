@@ -1,0 +1,86 @@
+"""Take the public port: before anything else, never another than asked for, and say who has it if it is taken."""
+
+import errno
+import os
+import socket
+
+import psutil
+
+BACKLOG = 2048
+_WANTED_FILES = 65536
+_FEWER_FILES = 10240
+"""What macOS grants at most where it names no hard limit (OPEN_MAX)."""
+
+
+class PortTaken(Exception):
+    """Say which port and, where it can be told, which process has it."""
+
+
+def address_of(host: str) -> str:
+    """Return the numeric address that `host` means; an IPv4 one where there are both. Raises OSError."""
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return str(found[0][4][0])
+
+
+def listen(address: str, port: int) -> socket.socket:
+    """Return a socket that queues connections from now on; port 0 takes a free one. Raises PortTaken."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(_taken(address, port)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return the URL at which a client on this machine reaches the listener."""
+    host, port = listener.getsockname()[:2]
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files: each stream takes two, and macOS starts with 256."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for wanted in (_WANTED_FILES, _FEWER_FILES):
+        target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        if soft != resource.RLIM_INFINITY and target > soft:
+            try:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+            except (OSError, ValueError):
+                continue
+        return
+
+
+def _taken(address: str, port: int) -> str:
+    where = f"port {port} on {address} is taken"
+    holder = _holder(port)
+    if holder is None:
+        return f"{where} by another process; stop it or choose another port with --port"
+    return (
+        f"{where} by pid {holder.pid} ({holder.name()}); stop it or choose another port with --port"
+    )
+
+
+def _holder(port: int) -> psutil.Process | None:
+    """Find the process; those of other users do not show their sockets."""
+    for process in psutil.process_iter():
+        if process.pid == os.getpid():
+            continue
+        try:
+            for connection in process.net_connections(kind="tcp"):
+                if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port:
+                    return process
+        except (psutil.Error, OSError):
+            continue
+    return None

@@ -1,0 +1,97 @@
+"""Serve the calls that a model answers: find it, wait for its worker, pass the request on."""
+
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from mlxd.config.catalog import ModelSpec
+from mlxd.config.settings import Settings
+from mlxd.protocol import dialect
+from mlxd.protocol.errors import InvalidRequest, MlxdError, ModelLoadFailed
+from mlxd.protocol.kinds import ModelKind
+from mlxd.protocol.peek import Peek, peek
+from mlxd.supervisor import body, refusal, request_trace, upstream
+from mlxd.supervisor.answer import Answer, RawHeaders
+from mlxd.supervisor.ports import Catalog, Pool
+from mlxd.supervisor.presence import while_present
+
+_GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
+
+KINDS = {
+    "/v1/chat/completions": _GENERATING,
+    "/v1/completions": _GENERATING,
+}
+"""Which kinds of model each route reaches."""
+
+_PASSED_ON = (b"content-type", b"accept", b"user-agent")
+"""What a worker may want to know; keys and cookies are none of its business."""
+
+
+def routes(settings: Settings, catalog: Catalog, pool: Pool) -> list[Route]:
+    """Return the routes of all model calls."""
+    return [
+        Route(path, ModelCall(settings, catalog, pool, kinds), methods=["POST"])
+        for path, kinds in KINDS.items()
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelCall:
+    """Serve one route, as an ASGI app."""
+
+    settings: Settings
+    catalog: Catalog
+    pool: Pool
+    kinds: frozenset[ModelKind]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request; once its client leaves, at whatever point, nothing of it goes on."""
+        headers = Headers(scope=scope)
+        content = await body.read(headers, receive, self.settings.server.max_body)
+        head = peek(content)
+        spec = self._resolve(head.model, scope["path"])
+        request_trace.of(scope).model = spec.id
+        answer = Answer(send, dialect.of_path(scope["path"]), streaming=head.stream)
+        call = upstream.Call(_target(scope), _passed_on(scope), content)
+        await while_present(receive, self._serve(scope, spec, head, call, answer))
+
+    def _resolve(self, name: str, path: str) -> ModelSpec:
+        spec = self.catalog.resolve(name)
+        if spec.kind not in self.kinds:
+            wanted = " or ".join(sorted(self.kinds))
+            raise InvalidRequest(
+                f"model: {spec.id} is a {spec.kind} model, {path} takes a {wanted} model",
+                field="model",
+            )
+        if spec.error is not None:
+            raise ModelLoadFailed(f"{spec.id} cannot be served: {spec.error}")
+        return spec
+
+    async def _serve(
+        self, scope: Scope, spec: ModelSpec, head: Peek, call: upstream.Call, answer: Answer
+    ) -> None:
+        async with answer.kept_alive(self.settings.server.keepalive_interval):
+            try:
+                async with self.pool.lease(spec, keep_alive=head.keep_alive) as lease:
+                    await upstream.relay(lease, call, answer)
+            except Exception as error:
+                refused = error if isinstance(error, MlxdError) else refusal.unforeseen(scope)
+                request_trace.of(scope).error = refused.code
+                await answer.fail(refused)
+                return
+        # Last and without a lease: whoever has the whole response sees a worker that is free again.
+        await answer.end()
+
+
+def _target(scope: Scope) -> str:
+    query: bytes = scope["query_string"]
+    path: str = scope["path"]
+    return f"{path}?{query.decode('latin-1')}" if query else path
+
+
+def _passed_on(scope: Scope) -> RawHeaders:
+    request_id = request_trace.of(scope).request_id.encode()
+    kept = [(name, value) for name, value in scope["headers"] if name in _PASSED_ON]
+    return [*kept, (b"x-request-id", request_id)]

@@ -1,0 +1,85 @@
+"""Say what the HTTP front needs of pool, status and catalogue; the real ones fit, and so do the tests' own."""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from mlxd.config.catalog import ModelSpec
+from mlxd.protocol.admin import LoadResult, ModelStatus, UnloadResult
+from mlxd.protocol.errors import WorkerDied
+from mlxd.protocol.lifecycle import WorkerState
+
+
+class Lease(Protocol):
+    """Hold the right to send one request to a ready worker."""
+
+    @property
+    def model_id(self) -> str:
+        """Return the id of the model that answers."""
+        ...
+
+    @property
+    def socket(self) -> str:
+        """Return the path of the Unix socket the worker serves."""
+        ...
+
+    @property
+    def failed(self) -> "asyncio.Future[WorkerDied]":
+        """Return what resolves as soon as the worker will not finish this request."""
+        ...
+
+    async def failure(self) -> WorkerDied:
+        """Return why the request broke, for a caller whose connection just ended; bounded in time."""
+        ...
+
+
+class Pool(Protocol):
+    """Give requests their workers."""
+
+    def lease(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AbstractAsyncContextManager[Lease]:
+        """Wait for a ready worker and hold it while the block runs; cancelling leaves the queue."""
+        ...
+
+    async def load(
+        self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None
+    ) -> LoadResult:
+        """Have the model ready."""
+        ...
+
+    async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
+        """Have the model's worker leave; returns after the reap."""
+        ...
+
+    def state(self, model_id: str) -> WorkerState:
+        """Return the state of a model's worker."""
+        ...
+
+
+class Status(Protocol):
+    """Describe the workers at the moment of asking."""
+
+    async def ps(self) -> list[ModelStatus]:
+        """Return every model that has a process, a failure or a queue."""
+        ...
+
+    async def batch_stats(self) -> dict[str, object]:
+        """Return what each ready worker says of its batch."""
+        ...
+
+    def queue_stats(self) -> dict[str, object]:
+        """Return who waits for what."""
+        ...
+
+
+class Catalog(Protocol):
+    """Know the models by name."""
+
+    def resolve(self, name: str) -> ModelSpec:
+        """Return the model of this id, alias or pattern; raises ModelNotFound."""
+        ...
+
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Return all of them, those that cannot be served included."""
+        ...

@@ -1,0 +1,97 @@
+"""Run the app on a listening socket until a signal says stop."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from mlxd.supervisor.listener import BACKLOG
+
+logger = logging.getLogger("mlxd.server")
+
+_KEEP_ALIVE_S = 75
+"""Idle connections live longer than the pools of usual clients keep them, so none is closed under a request."""
+_LAST_RESPONSES_S = 5.0
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Wait for an event where uvicorn would wake ten times a second to look whether it should leave."""
+
+    def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    async def main_loop(self) -> None:
+        """Return when told to stop."""
+        await self._stop.wait()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals to us."""
+        yield
+
+
+class Server:
+    """Serve, then stop in order: no new connections, the workers drained, the last responses sent."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        *,
+        drain: Callable[[], Awaitable[None]],
+        hurry: Callable[[], None],
+    ) -> None:
+        self._listener = listener
+        self._drain = drain
+        self._hurry = hurry
+        self._stop = asyncio.Event()
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+        )
+        self._uvicorn = _Uvicorn(config, self._stop)
+
+    async def run(self, on_listening: Callable[[], None]) -> None:
+        """Serve until SIGTERM or SIGINT and return when all is over; a second signal hurries."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+        serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
+        loop.call_soon(on_listening)
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        await self._drain()
+        await self._last_responses(serving)
+
+    async def _last_responses(self, serving: "asyncio.Task[None]") -> None:
+        """Let requests say their last word; what then still runs is cut off."""
+        done, _ = await asyncio.wait((serving,), timeout=_LAST_RESPONSES_S)
+        if not done:
+            for task in self._uvicorn.server_state.tasks:
+                task.cancel()
+            self._uvicorn.force_exit = True
+        await serving
+
+    def _on_signal(self, number: int) -> None:
+        if self._stop.is_set():
+            logger.warning("signal=%s hurrying", signal.Signals(number).name)
+            self._hurry()
+            return
+        logger.info("signal=%s stopping", signal.Signals(number).name)
+        self._stop.set()
