@@ -76,6 +76,6 @@ def final_event(error: MlxdError, dialect: Dialect) -> bytes:
         case Dialect.ANTHROPIC:
             return b"event: error\ndata: " + msgspec.json.encode(body(error, dialect)) + b"\n\n"
         case Dialect.RESPONSES:
-            event = {"type": "error", "code": error.code, "message": error.message}
-            event |= {"param": error.field}
+            event: dict[str, object] = {"type": "error", "code": error.code}
+            event |= {"message": error.message, "param": error.field}
             return b"event: error\ndata: " + msgspec.json.encode(event) + b"\n\n"

@@ -1,5 +1,6 @@
 """Read durations and sizes as people write them."""
 
+import json
 import math
 import re
 
@@ -47,7 +48,9 @@ def _sum_of_parts(text: str, value: object) -> float:
 
 
 def _duration_hint(value: object) -> str:
-    return f'expected a duration such as 30, "90s", "10m", "1h30m" or -1 (never), got {value!r}'
+    return (
+        f'expected a duration such as 30, "90s", "10m", "1h30m" or -1 (never), got {quote(value)}'
+    )
 
 
 def parse_size(value: object) -> int:
@@ -59,7 +62,7 @@ def parse_size(value: object) -> int:
         return value
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f'expected a size such as 1048576, "512MB" or "2GiB", got {value!r}')
+        raise ValueError(f'expected a size such as 1048576, "512MB" or "2GiB", got {quote(value)}')
     return int(float(match[1]) * _SIZE_UNITS[match[2].upper()])
 
 
@@ -84,3 +87,12 @@ def format_size(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def quote(value: object) -> str:
+    """Write a value a person gave, for an error: in double quotes if it is text, and cut if it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = type(value).__name__
+    return text if len(text) <= 80 else text[:77] + "..."

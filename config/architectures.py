@@ -1,0 +1,36 @@
+"""Tell whether mlx-lm can load a text model, without importing it: its model classes are files named by type."""
+
+import importlib.util
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+RENAMED = {
+    "mistral": "llama", "llava": "mistral3", "phi-msft": "phixtral", "falcon_mamba": "mamba",
+    "joyai_llm_flash": "deepseek_v3", "kimi_k2": "deepseek_v3", "qwen2_5_vl": "qwen2_vl", "minimax_m2": "minimax",
+    "iquestcoder": "llama", "xverse": "llama", "gemma4_unified": "gemma4", "deepseek_v41_text": "deepseek_v41",
+}  # fmt: skip
+"""Types mlx-lm loads with another type's file; a test compares it with mlx-lm's own table."""
+
+
+@cache
+def text_models() -> frozenset[str]:
+    """Return the model types mlx-lm has a file for; empty where it is not installed."""
+    found = importlib.util.find_spec("mlx_lm")
+    places = found.submodule_search_locations if found else None
+    return frozenset(
+        file.stem for place in places or () for file in Path(place, "models").glob("*.py")
+    )
+
+
+def why_not(config: Mapping[str, object]) -> str | None:
+    """Return why mlx-lm cannot load this text model, None where nothing speaks against it."""
+    if config.get("model_file"):
+        return "config.json names a model_file: mlxd runs no code from model folders"
+    model_type = config.get("model_type")
+    if not isinstance(model_type, str) or not model_type:
+        return "config.json names no model_type"
+    known = text_models()
+    if known and RENAMED.get(model_type, model_type) not in known:
+        return f"this version of mlx-lm does not know the model type {model_type!r}"
+    return None

@@ -1,0 +1,126 @@
+"""Turn a configured entry, or a folder nobody configured, into the model that will run."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from mlxd.config import model_folder
+from mlxd.config.hub_cache import HubCache
+from mlxd.config.model_folder import SERVED, ModelFolder
+from mlxd.config.settings import Defaults, ModelEntry, Settings
+from mlxd.config.spec import ModelSpec, Origin
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Hold what an entry adds to its model's folder, or the first of it that is not on this disk."""
+
+    chat_template: str | None = None
+    adapter: Path | None = None
+    draft_model: Path | None = None
+    problem: str | None = None
+
+
+def described(
+    folder: ModelFolder,
+    defaults: Defaults,
+    *,
+    id: str,
+    source: Origin,
+    aliases: tuple[str, ...] = (),
+    hub_id: str | None = None,
+    revision: str | None = None,
+) -> ModelSpec:
+    """Return the model in a folder, treated as the defaults say."""
+    return ModelSpec(
+        id=id,
+        kind=folder.kind,
+        path=folder.path,
+        aliases=aliases,
+        idle_timeout=defaults.idle_timeout,
+        max_batch=defaults.max_batch,
+        context_length=folder.context_length,
+        weights_bytes=folder.weights_bytes,
+        quantization_bits=folder.quantization_bits,
+        source=source,
+        hub_id=hub_id,
+        revision=revision,
+        architecture=folder.architecture,
+        created=folder.created,
+        error=_why_not(id, folder, hub_id),
+    )
+
+
+def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
+    """Return a configured model; what is missing on this disk becomes its error, not a failure of the daemon."""
+    source = entry.source or entry.id
+    hub_id = None if os.path.isabs(source) else source
+    folder, revision = _folder(source, hub)
+    found = described(
+        folder,
+        settings.defaults,
+        id=entry.id,
+        source="config",
+        aliases=entry.aliases,
+        hub_id=hub_id,
+        revision=revision,
+    )
+    parts = _parts(entry, hub)
+    return dataclasses.replace(
+        found,
+        pin=entry.pin,
+        idle_timeout=_first(entry.idle_timeout, found.idle_timeout),
+        max_batch=_first(entry.max_batch, found.max_batch),
+        context_length=_first(entry.context_length, found.context_length),
+        prompt_cache=entry.prompt_cache,
+        chat_template=parts.chat_template,
+        adapter=parts.adapter,
+        draft_model=parts.draft_model,
+        error=found.error or (parts.problem and f"model {entry.id}: {parts.problem}"),
+    )
+
+
+def _first(set_here: T | None, otherwise: T) -> T:
+    return otherwise if set_here is None else set_here
+
+
+def _folder(source: str, hub: HubCache) -> tuple[ModelFolder, str | None]:
+    if os.path.isabs(source):
+        return model_folder.read(Path(source)), None
+    model = hub.find(source)
+    if model is not None:
+        return model.folder, model.revision
+    absent = "it is not in the local Hugging Face cache"
+    return ModelFolder(path=hub.path_of(source), problem=absent), None
+
+
+def _why_not(id: str, folder: ModelFolder, hub_id: str | None) -> str | None:
+    if folder.problem is not None:
+        pull = f"; `mlxctl pull {hub_id}` gets it" if hub_id else ""
+        return f"model {id} cannot be loaded from {folder.path}: {folder.problem}{pull}"
+    if folder.kind not in SERVED:
+        return f"model {id} is of kind {folder.kind}, which this version of mlxd does not serve"
+    return None
+
+
+def _parts(entry: ModelEntry, hub: HubCache) -> _Parts:
+    template: str | None = None
+    if entry.chat_template is not None:
+        try:
+            template = Path(entry.chat_template).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            return _Parts(problem=f"chat_template: {entry.chat_template} cannot be read: {error}")
+    adapter = None if entry.adapter is None else Path(entry.adapter)
+    if adapter is not None and not (adapter / "adapters.safetensors").is_file():
+        return _Parts(template, problem=f"adapter: {adapter} has no adapters.safetensors")
+    if entry.draft_model is None:
+        return _Parts(template, adapter)
+    draft, _ = _folder(entry.draft_model, hub)
+    problem = (
+        draft.problem and f"draft_model: {entry.draft_model} cannot be loaded: {draft.problem}"
+    )
+    return _Parts(template, adapter, draft.path, problem)

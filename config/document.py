@@ -1,0 +1,169 @@
+"""Read a YAML file into plain values and remember on which line each key stands.
+
+Scalars follow YAML 1.2: only true and false are booleans, 1:30 and 2024-01-01 are text. A tag never makes an object.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mlxd.protocol.errors import ConfigError
+
+Key = str | int
+KeyPath = tuple[Key, ...]
+
+_Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(
+    yaml, "CSafeLoader", yaml.SafeLoader
+)
+_INT = re.compile(r"[-+]?\d+")
+_FLOAT = re.compile(r"[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?")
+_QUOTED = ("'", '"', "|", ">")
+_TAG = "tag:yaml.org,2002:"
+_PLAIN_TAGS = {
+    _TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+}
+
+
+@dataclass(frozen=True)
+class Document:
+    """Hold a file's values and where they came from."""
+
+    name: str
+    value: object
+    _root: yaml.Node | None
+
+    def line(self, path: KeyPath) -> int:
+        """Return the line of the key at `path`, or of the nearest key above it that the file has."""
+        node, line = self._root, 1
+        for key in path:
+            found = _child(node, key)
+            if found is None:
+                break
+            node, line = found
+        return line
+
+    def has(self, path: KeyPath) -> bool:
+        """Tell whether the file itself has a value at `path`."""
+        node = self._root
+        for key in path:
+            found = _child(node, key)
+            if found is None:
+                return False
+            node = found[0]
+        return True
+
+    def error(self, path: KeyPath, message: str) -> ConfigError:
+        """Return an error that names file, line, key and what was expected."""
+        where = f"{show(path)}: " if path else ""
+        return ConfigError(f"{self.name}:{self.line(path)}: {where}{message}", field=show(path))
+
+
+def show(path: KeyPath) -> str:
+    """Write a path as people do: `models[0].idle_timeout`."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path)
+    return text.removeprefix(".")
+
+
+def read(file: Path) -> Document:
+    """Return the file's document; raises ConfigError where it cannot be read or is not plain YAML."""
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: not UTF-8 text: byte {error.start}") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Document:
+    """Return the document of a text; raises ConfigError naming `name` and the line."""
+    try:
+        root: yaml.Node | None = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from None
+    except yaml.YAMLError as error:  # a character YAML forbids
+        raise ConfigError(f"{name}: not valid YAML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
+    return Document(name, _Reader(name).plain(root, ()), root)
+
+
+class _Reader:
+    """Turn nodes into values; a node reached twice through an alias is read once."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._done: dict[int, object] = {}
+        self._open: set[int] = set()
+
+    def plain(self, node: yaml.Node | None, path: KeyPath) -> object:
+        if node is None:
+            return None
+        if id(node) in self._done:
+            return self._done[id(node)]
+        if id(node) in self._open:
+            raise self._error(node, path, "holds itself through an alias")
+        self._open.add(id(node))
+        value = self._read(node, path)
+        self._open.discard(id(node))
+        self._done[id(node)] = value
+        return value
+
+    def _read(self, node: yaml.Node, path: KeyPath) -> object:
+        if isinstance(node, yaml.ScalarNode) and node.tag in _PLAIN_TAGS:
+            return _scalar(node)
+        if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
+            return [self.plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+            return self._mapping(node, path)
+        raise self._error(node, path, f"the tag {node.tag} is not allowed")
+
+    def _mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        values: dict[str, object] = {}
+        lines: dict[str, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self._error(key_node, path, "expected a name before the colon")
+            key = str(key_node.value)
+            if key in values:
+                message = f"appears twice, first on line {lines[key]}"
+                raise self._error(key_node, (*path, key), message)
+            lines[key] = key_node.start_mark.line + 1
+            values[key] = self.plain(value_node, (*path, key))
+        return values
+
+    def _error(self, node: yaml.Node, path: KeyPath, message: str) -> ConfigError:
+        where = f"{show(path)}: " if path else ""
+        line = node.start_mark.line + 1
+        return ConfigError(f"{self._name}:{line}: {where}{message}", field=show(path))
+
+
+def _scalar(node: yaml.ScalarNode) -> object:
+    text = str(node.value)
+    explicit_text = node.tag == _TAG + "str" and (_INT.fullmatch(text) or _is_word(text))
+    if node.style in _QUOTED or explicit_text:
+        return text
+    if _is_word(text):
+        return {"true": True, "false": False}.get(text.lower())
+    if _INT.fullmatch(text):
+        return int(text)
+    return float(text) if _FLOAT.fullmatch(text) else text
+
+
+def _is_word(text: str) -> bool:
+    return text.lower() in {"", "~", "null", "true", "false"}
+
+
+def _child(node: yaml.Node | None, key: Key) -> tuple[yaml.Node, int] | None:
+    if isinstance(node, yaml.MappingNode):
+        for key_node, value_node in node.value:
+            if key_node.value == key:
+                return value_node, key_node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
+        item = node.value[key]
+        return item, item.start_mark.line + 1
+    return None

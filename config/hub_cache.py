@@ -1,0 +1,134 @@
+"""Find models in the local Hugging Face cache, offline.
+
+    HUB/models--ORG--NAME/refs/main                 the commit that was pulled
+    HUB/models--ORG--NAME/snapshots/COMMIT/…        links into blobs/
+    HUB/models--ORG--NAME/blobs/…                   contents; X.incomplete while they come
+
+What was found in a model is kept until one of those folders changes, so that looking again costs four `stat`s a model.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mlxd.config import model_folder
+from mlxd.config.model_folder import ModelFolder
+
+_PREFIX = "models--"
+_Stamp = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """Name one cached model and the folder to load."""
+
+    id: str
+    revision: str | None
+    folder: ModelFolder
+
+
+class HubCache:
+    """Look into one cache folder, and remember what is there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._known: dict[str, tuple[_Stamp, HubModel]] = {}
+
+    def scan(self) -> tuple[HubModel, ...]:
+        """Return every model of the cache, by id; nothing where there is no cache."""
+        try:
+            names = sorted(name for name in os.listdir(self._root) if name.startswith(_PREFIX))
+        except OSError:
+            return ()
+        found = tuple(filter(None, map(self._look, names)))
+        self._known = {name: known for name in names if (known := self._known.get(name))}
+        return found
+
+    def find(self, hub_id: str) -> HubModel | None:
+        """Return one model, None where the cache has nothing of it."""
+        return self._look(self.folder_name(hub_id))
+
+    def path_of(self, hub_id: str) -> Path:
+        """Return where the cache keeps, or would keep, a model."""
+        return self._root / self.folder_name(hub_id)
+
+    @staticmethod
+    def folder_name(hub_id: str) -> str:
+        """Return the cache's name for a hub id."""
+        return _PREFIX + hub_id.replace("/", "--")
+
+    def _look(self, name: str) -> HubModel | None:
+        place = self._root / name
+        main = _text(place / "refs" / "main")
+        stamp = _stamp(place, main)
+        if stamp is None:
+            return None
+        known = self._known.get(name)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        model = _read(place, name.removeprefix(_PREFIX).replace("--", "/"), main)
+        self._known[name] = (stamp, model)
+        return model
+
+
+def _read(place: Path, hub_id: str, main: str | None) -> HubModel:
+    """Return the snapshot refs/main names if it is complete, else the newest complete one, else the first looked at."""
+    first: HubModel | None = None
+    for revision in _revisions(place, main):
+        folder = model_folder.read(place / "snapshots" / revision, hub_id)
+        if folder.problem is None:
+            return HubModel(hub_id, revision, folder)
+        first = first or HubModel(hub_id, revision, folder)
+    if first is None:
+        empty = ModelFolder(path=place, problem="nothing of it was downloaded")
+        return HubModel(hub_id, None, empty)
+    if _is_coming(place):
+        problem = f"{first.folder.problem}; a download of it is not finished"
+        return replace(first, folder=replace(first.folder, problem=problem))
+    return first
+
+
+def _revisions(place: Path, main: str | None) -> list[str]:
+    try:
+        with os.scandir(place / "snapshots") as entries:
+            dated = sorted(
+                ((e.stat().st_mtime_ns, e.name) for e in entries if e.is_dir()), reverse=True
+            )
+    except OSError:
+        return []
+    names = [name for _, name in dated]
+    return sorted(names, key=lambda name: name != main)
+
+
+def _is_coming(place: Path) -> bool:
+    try:
+        return any(name.endswith(".incomplete") for name in os.listdir(place / "blobs"))
+    except OSError:
+        return False
+
+
+def _stamp(place: Path, main: str | None) -> _Stamp | None:
+    """Return what changes whenever a file of the model comes or goes; None where the model is not there."""
+    snapshots = place / "snapshots"
+    watched = [_changed(place), _changed(snapshots), _changed(place / "blobs")]
+    if watched[0] == 0:
+        return None
+    if main is not None:
+        watched.append(_changed(snapshots / main))
+    return (*watched, hash(main))
+
+
+def _changed(path: Path) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
+def _text(file: Path) -> str | None:
+    """Return a ref's commit; None where there is none, or where it would lead out of the folder."""
+    try:
+        text = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return text if text.isalnum() else None

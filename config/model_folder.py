@@ -1,0 +1,114 @@
+"""Read from a model's folder what it is and whether it can be served; no weight is read."""
+
+import json
+import os
+from collections.abc import Set
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from mlxd.config import architectures, weights
+from mlxd.config.model_kind import architecture, kind_of
+from mlxd.config.window import context_length
+from mlxd.protocol.kinds import ModelKind
+
+SERVED = frozenset({ModelKind.TEXT})
+"""Kinds a worker has an engine for."""
+_TOKENIZERS = {
+    "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json",
+}  # fmt: skip
+_READS_TEXT = {ModelKind.TEXT, ModelKind.VISION, ModelKind.EMBEDDING, ModelKind.RERANK}
+_decoder = msgspec.json.Decoder(dict[str, object])
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFolder:
+    """Say what stands in a folder."""
+
+    path: Path
+    kind: ModelKind = ModelKind.TEXT
+    architecture: str = ""
+    context_length: int | None = None
+    weights_bytes: int = 0
+    quantization_bits: int | None = None
+    created: int = 0
+    """When its config.json came here, in Unix seconds."""
+    problem: str | None = None
+    """Why it cannot be loaded, as the end of a sentence; None where it is complete and known."""
+
+
+def read(path: Path, name: str | None = None) -> ModelFolder:
+    """Return what stands at `path`; never raises. `name` is the hub id where the folder's own name says nothing."""
+    try:
+        names = set(os.listdir(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return ModelFolder(path=path, problem="there is no such folder")
+    except (OSError, ValueError) as error:
+        return ModelFolder(path=path, problem=f"the folder cannot be read: {error}")
+    main = "model_index.json" if "model_index.json" in names else "config.json"
+    if main not in names:
+        return ModelFolder(path=path, problem="it has no config.json")
+    try:
+        config, created = _config(path / main)
+    except (OSError, ValueError, RecursionError) as error:
+        return ModelFolder(path=path, problem=f"{main} cannot be read: {error}")
+    return _described(path, names, config, created, name or path.name)
+
+
+def _described(
+    path: Path, names: Set[str], config: dict[str, object], created: int, name: str
+) -> ModelFolder:
+    kind = kind_of(config, names, name)
+    measured = weights.measure(path, names, kind or ModelKind.TEXT)
+    problem = measured.problem or _problem(path, names, config, kind)
+    return ModelFolder(
+        path=path,
+        kind=kind or ModelKind.TEXT,
+        architecture=architecture(config),
+        context_length=context_length(config),
+        weights_bytes=measured.size,
+        quantization_bits=_bits(config),
+        created=created,
+        problem=problem,
+    )
+
+
+def _config(file: Path) -> tuple[dict[str, object], int]:
+    content = file.read_bytes()
+    created = int(file.stat().st_mtime)
+    try:
+        return _decoder.decode(content), created
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Python's own reader takes the Infinity that some state-space models write.
+        config = json.loads(content)
+        if not isinstance(config, dict):
+            raise ValueError("expected keys and values") from None
+        return cast(dict[str, object], config), created
+
+
+def _problem(
+    path: Path, names: Set[str], config: dict[str, object], kind: ModelKind | None
+) -> str | None:
+    if kind is None:
+        return "its config.json fits no kind of model that mlxd knows"
+    if kind in _READS_TEXT and not any(_is_tokenizer(name) for name in names):
+        return "it has no tokenizer"
+    if kind in _READS_TEXT:
+        for name in sorted(filter(_is_tokenizer, names)):
+            if not (path / name).exists():
+                return f"{name} is missing"
+    return architectures.why_not(config) if kind is ModelKind.TEXT else None
+
+
+def _is_tokenizer(name: str) -> bool:
+    return name in _TOKENIZERS or name.endswith(".tiktoken")
+
+
+def _bits(config: dict[str, object]) -> int | None:
+    for key in ("quantization", "quantization_config"):
+        value = config.get(key)
+        if isinstance(value, dict) and isinstance(bits := value.get("bits"), int):
+            return bits
+    return None

@@ -1,0 +1,147 @@
+"""Describe what the user may set: one frozen struct per section, one sentence per key.
+
+No default stands here but None and "nothing": the others are in defaults.yaml. Durations are seconds (`units.NEVER` for
+no limit), sizes are bytes.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Seconds = Annotated[float, Meta(extra={"unit": "duration"})]
+"""Written as 30, "90s", "10m" or -1."""
+Interval = Annotated[float, Meta(gt=0, extra={"unit": "duration"})]
+"""A duration that must not be 0."""
+Bytes = Annotated[int, Meta(extra={"unit": "size"})]
+"""Written as 1048576, "512MB" or "2GiB"."""
+Budget = Annotated[str, Meta(extra={"unit": "budget"})]
+"""Written as "75%" or as a size; kept as "75%" or as digits."""
+Name = Annotated[str, Meta(min_length=1)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Count = Annotated[int, Meta(ge=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Group keys; an unknown one is an error."""
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """Set up the public port."""
+
+    host: Name
+    """Address to listen on."""
+    port: Port
+    """Port to listen on; 0 takes any free one."""
+    allowed_hosts: tuple[Name, ...]
+    """Names a request's Host header may carry."""
+    cors_origins: tuple[Name, ...]
+    """Web origins that may call from a browser."""
+    api_key: Name | None
+    """Key every request must carry, None = none needed."""
+    max_body: Bytes
+    """Largest request body."""
+    keepalive_interval: Interval
+    """A waiting stream gets bytes at least this often."""
+    log_level: Literal["debug", "info", "warning", "error"]
+    """How much goes to the log."""
+
+
+class Memory(Section, frozen=True, kw_only=True):
+    """Limit what all workers take together."""
+
+    budget: Budget
+    """Share of what the GPU may use, or bytes."""
+    max_loaded: CountOrZero
+    """Models loaded at the same time, 0 = as many as fit."""
+
+    def budget_bytes(self, available: int) -> int:
+        """Return the budget in bytes where `available` is what the GPU may use."""
+        if self.budget.endswith("%"):
+            return int(available * float(self.budget[:-1]) / 100)
+        return int(self.budget)
+
+
+class Defaults(Section, frozen=True, kw_only=True):
+    """Treat every model so, unless its own entry says otherwise."""
+
+    idle_timeout: Seconds
+    """Time without requests after which a model is unloaded."""
+    max_batch: Count
+    """Sequences one model generates at the same time."""
+    standby_workers: CountOrZero
+    """Processes kept ready for the next model."""
+    max_queue: Count
+    """Requests that may wait per model before new ones are refused with 429."""
+    max_swap_wait: Seconds
+    """Longest wait behind another model's requests before a swap."""
+    hello_timeout: Interval
+    """Time a new process has to report."""
+    load_stall: Interval
+    """Time a load may go without progress."""
+    step_stall: Interval
+    """Time a batch may go without a step."""
+    drain_timeout: Seconds
+    """Time running requests get to finish when a model is unloaded by force or the daemon stops."""
+    kill_grace: Interval
+    """Time a worker gets to free its memory and leave before it is killed."""
+    stable_after: Seconds
+    """A worker that served this long has its earlier failures forgotten."""
+    backoff: Seconds
+    """Wait after a model's first failure; doubles with each further one."""
+    backoff_max: Seconds
+    """Longest such wait."""
+
+
+class PromptCache(Section, frozen=True, kw_only=True):
+    """Limit what a model's finished prompts may keep."""
+
+    memory: Bytes | None = None
+    """Bytes in memory."""
+    disk: Bytes | None = None
+    """Bytes on disk."""
+
+
+class ModelEntry(Section, frozen=True, kw_only=True):
+    """Declare one model; None = as under defaults, or as the model's folder says."""
+
+    id: Name
+    """What the `model` of a request says."""
+    source: Name | None = None
+    """Hub id in the local cache, or an absolute folder; None = the id."""
+    aliases: tuple[Name, ...] = ()
+    """More names, or patterns."""
+    idle_timeout: Seconds | None = None
+    """Time without requests after which it is unloaded."""
+    pin: bool = False
+    """Never unload it to make room, nor when idle."""
+    max_batch: Count | None = None
+    """Sequences generated at the same time."""
+    context_length: Count | None = None
+    """Window in tokens."""
+    prompt_cache: PromptCache | None = None
+    """Bytes its finished prompts may keep."""
+    draft_model: Name | None = None
+    """Smaller model that guesses ahead: a hub id or an absolute folder."""
+    adapter: Name | None = None
+    """Absolute folder with LoRA weights."""
+    chat_template: Name | None = None
+    """Absolute path of a chat template that replaces the model's own."""
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Hold all that the user set."""
+
+    server: Server
+    """The public port."""
+    memory: Memory
+    """What all workers may take together."""
+    defaults: Defaults
+    """How every model is treated unless its own entry says otherwise."""
+    demo: bool
+    """Serve the embedded model."""
+    hub: bool
+    """Serve every complete model of the local Hugging Face cache."""
+    models: tuple[ModelEntry, ...]
+    """Models under a name of the user's own, or with settings of their own."""

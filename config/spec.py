@@ -1,0 +1,52 @@
+"""Describe one model that can be asked for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mlxd.config.model_folder import SERVED
+from mlxd.config.settings import PromptCache
+from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
+from mlxd.protocol.kinds import ModelKind
+
+Origin = Literal["config", "hub", "embedded"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """Say what to run under a name, and how; all settings are resolved."""
+
+    id: str
+    kind: ModelKind
+    path: Path
+    aliases: tuple[str, ...] = ()
+    """Other names, patterns included."""
+    idle_timeout: float
+    """Seconds, `units.NEVER` for no limit."""
+    pin: bool = False
+    max_batch: int
+    context_length: int | None = None
+    """The window the user set, else the one the folder states, else None."""
+    weights_bytes: int
+    quantization_bits: int | None = None
+    source: Origin
+    hub_id: str | None = None
+    revision: str | None = None
+    architecture: str = ""
+    created: int = 0
+    """When its files came here, in Unix seconds."""
+    error: str | None = None
+    """Why it cannot be served now, as a sentence for the user."""
+    chat_template: str | None = None
+    """Text of a template that replaces the folder's own."""
+    adapter: Path | None = None
+    draft_model: Path | None = None
+    prompt_cache: PromptCache | None = None
+
+    def check(self) -> None:
+        """Raise the error a request for this model gets, if it cannot be served."""
+        if self.error is None:
+            return
+        if self.kind not in SERVED:
+            raise InvalidRequest(self.error, field="model")
+        raise ModelLoadFailed(self.error, field="model")
