@@ -25,8 +25,8 @@ class Client:
     """Ask the daemon at one address; every call is one connection."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
+        self._parts = _split(url)
         self.url = url.rstrip("/")
-        self._parts = _split(self.url)
         self._api_key = api_key
 
     def get(self, path: str, *, timeout: float = _QUICK_S) -> Any:
@@ -68,7 +68,7 @@ class Client:
             payload = msgspec.json.encode(body)
             headers["content-type"] = "application/json"
         try:
-            connection.request(method, self._parts.path + path, payload, headers)
+            connection.request(method, self._parts.path.rstrip("/") + path, payload, headers)
             response = connection.getresponse()
             if response.status >= 400:
                 raise _refusal(response.status, response.read())

@@ -18,13 +18,13 @@ from mlxd.supervisor.cli.session import Command, Session
 @click.pass_obj
 def init(session: Session, config: Path | None, force: bool) -> None:
     """Write a configuration file with every setting explained."""
-    from mlxd.config.template import template
+    from mlxd.supervisor.cli import config_file
 
     path = config or session.paths.config_file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(template())
+            file.write(config_file.text())
     except FileExistsError:
         raise Misused(f"{path} exists; --force replaces it") from None
     except OSError as error:
@@ -32,4 +32,4 @@ def init(session: Session, config: Path | None, force: bool) -> None:
     if session.json:
         session.out.json({"config": str(path)})
     else:
-        session.out.sentence(f"wrote {path}; `mlxctl restart` puts it to work")
+        session.out.sentence(f"wrote {path}; it counts from the next start of mlxd")

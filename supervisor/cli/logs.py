@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from mlxd.supervisor.cli.failure import Failure
+from mlxd.supervisor.cli.client import model_path
+from mlxd.supervisor.cli.failure import Failure, Unreachable
 from mlxd.supervisor.cli.session import Command, Session
 
 
@@ -32,9 +33,20 @@ def logs(session: Session, model: str | None, count: int, follow: bool) -> None:
 
 def _file(session: Session, model: str | None) -> Path:
     from mlxd.supervisor.cli.background import LOG
+    from mlxd.supervisor.logs import file_name
 
     folder = session.paths.log_dir
-    path = folder / (LOG if model is None else f"{model}.log")
+    path = folder / (LOG if model is None else file_name(model))
+    if model is not None and not path.is_file():
+        path = folder / file_name(_id_of(session, model))
     if not path.is_file():
         raise Failure(f"there is no log at {path}", code="no_log")
     return path
+
+
+def _id_of(session: Session, name: str) -> str:
+    """Ask the daemon whose alias this is; without a daemon the name stands for itself."""
+    try:
+        return str(session.client.get(model_path(name))["id"])
+    except Unreachable:
+        return name

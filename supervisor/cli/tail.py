@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _BLOCK = 65536
 _LOOK_AGAIN_S = 0.2
@@ -24,26 +25,31 @@ def last_lines(path: Path, count: int, *, after: int = 0) -> list[str]:
 
 
 def follow(path: Path) -> Iterator[str]:
-    """Yield each line written from now on, for ever; a file that was rotated away is opened anew."""
+    """Return the lines written from this call on, for ever; a file that was rotated away is opened anew."""
     file = path.open("rb")
     file.seek(0, os.SEEK_END)
+    return _lines(path, file)
+
+
+def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
     rest = b""
     try:
         while True:
             *lines, rest = (rest + file.read()).split(b"\n")
             yield from (line.decode(errors="replace") for line in lines)
-            if not lines and _was_replaced(path, file.fileno(), file.tell()):
+            if lines:
+                continue
+            if _was_replaced(path, file):
                 file.close()
                 file = path.open("rb")
-            elif not lines:
+            else:
                 time.sleep(_LOOK_AGAIN_S)
     finally:
         file.close()
 
 
-def _was_replaced(path: Path, descriptor: int, position: int) -> bool:
+def _was_replaced(path: Path, file: BinaryIO) -> bool:
     try:
-        now = path.stat()
+        return path.stat().st_ino != os.fstat(file.fileno()).st_ino
     except FileNotFoundError:
         return False
-    return now.st_ino != os.fstat(descriptor).st_ino or now.st_size < position

@@ -1,0 +1,62 @@
+"""`mlxctl list` and `mlxctl show` tell what can be asked for."""
+
+import json
+import time
+
+from support.ctl import Ctl
+from support.scripted_http import Script
+from support.statuses import entry
+
+
+def test_list_has_one_line_per_model_with_all_its_names(ctl: Ctl, daemon: Script) -> None:
+    hub = entry(
+        id="mlx-community/Qwen3-8B-4bit",
+        aliases=[],
+        weights_bytes=4_610_000_000,
+        context_length=40960,
+        state="ready",
+        source="hub",
+    )
+    daemon.answer("GET /v1/models", {"object": "list", "data": [entry(aliases=["a", "b-*"]), hub]})
+    done = ctl("list", "--url", daemon.url)
+    assert done.stdout == (
+        "NAME                         KIND  SIZE    CONTEXT  STATE    SOURCE    ALIASES\n"
+        "mlxd-demo                    text  3.4 MB  2048     stopped  embedded  a, b-*\n"
+        "mlx-community/Qwen3-8B-4bit  text  4.6 GB  40960    ready    hub       -\n"
+    )
+
+
+def test_list_says_why_a_model_cannot_be_served(ctl: Ctl, daemon: Script) -> None:
+    daemon.answer("GET /v1/models", {"data": [entry(error="config.json: not JSON")]})
+    done = ctl("list", "--url", daemon.url)
+    assert done.stderr == "mlxd-demo: config.json: not JSON\n"
+
+
+def test_list_as_json_is_the_daemons_own_answer(ctl: Ctl, daemon: Script) -> None:
+    answer = {"object": "list", "data": [entry(new_field={"a": 1})]}
+    daemon.answer("GET /v1/models", answer)
+    assert json.loads(ctl("list", "--json", "--url", daemon.url).stdout) == answer
+
+
+def test_show_writes_every_field_that_says_something(ctl: Ctl, daemon: Script) -> None:
+    daemon.answer("GET /v1/models/demo", entry(context_length=None, idle_timeout=600, pin=False))
+    done = ctl("show", "demo", "--url", daemon.url)
+    created = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(1_700_000_000))
+    assert done.stdout == (
+        "id            mlxd-demo\n"
+        f"created       {created}\n"
+        "kind          text\n"
+        "state         stopped\n"
+        "aliases       demo\n"
+        "architecture  qwen3\n"
+        "weights       3.4 MB (3400000 bytes)\n"
+        "source        embedded\n"
+        "idle timeout  10m\n"
+        "pin           no\n"
+    )
+
+
+def test_show_asks_for_names_with_slashes_and_odd_characters(ctl: Ctl, daemon: Script) -> None:
+    path = "GET /v1/models/mlx-community/Qwen3%208B%3F"
+    daemon.answer(path, entry())
+    assert ctl("show", "mlx-community/Qwen3 8B?", "--url", daemon.url).exit_code == 0
