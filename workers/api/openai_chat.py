@@ -11,6 +11,7 @@ from mlxd.protocol import openai_chat as wire
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import InvalidRequest
+from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.openai_logprobs import for_chat
 from mlxd.workers.api.openai_shared import Stamp, controls, stamp, total_usage, wants_usage
@@ -37,6 +38,11 @@ _RESERVED = frozenset(
     }
 )  # fmt: skip
 """Names in `chat_template_kwargs` that steer the renderer, not the template."""
+
+_THINKS = {
+    "none": False, "minimal": None, "low": True, "medium": True, "high": True, "xhigh": True, "max": True,
+}  # fmt: skip
+"""What each `reasoning_effort` says to templates that only know thinking on and off."""
 
 
 async def create(request: Request) -> Response:
@@ -69,10 +75,17 @@ def translate(body: wire.ChatCompletionRequest, model: TextModel) -> ChatRequest
 
 def _template_options(body: wire.ChatCompletionRequest) -> dict[str, object]:
     options: dict[str, object] = {}
-    if body.reasoning_effort is not None:
-        options["reasoning_effort"] = body.reasoning_effort
-        if body.reasoning_effort == "none":
-            options["enable_thinking"] = False
+    effort = body.reasoning_effort
+    if effort is not None:
+        if effort not in _THINKS:
+            expected = ", ".join(_THINKS)
+            raise InvalidRequest(
+                f"reasoning_effort: expected one of {expected}, got {effort[:32]!r}",
+                field="reasoning_effort",
+            )
+        options["reasoning_effort"] = effort
+        if _THINKS[effort] is not None:
+            options["enable_thinking"] = _THINKS[effort]
     for name, value in (body.chat_template_kwargs or {}).items():
         if name in _RESERVED:
             path = f"chat_template_kwargs.{name}"
@@ -169,7 +182,7 @@ async def _frames(
 
 
 def _chunk(
-    head: Stamp, choices: list[wire.ChunkChoice], usage: "wire.Usage | msgspec.UnsetType | None"
+    head: Stamp, choices: list[wire.ChunkChoice], usage: WireUsage | msgspec.UnsetType | None
 ) -> wire.ChatCompletionChunk:
     return wire.ChatCompletionChunk(
         id=head.id, created=head.created, model=head.model, choices=choices, usage=usage

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from mlxd.protocol import openai_completions as wire
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
+from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.openai_logprobs import for_completion
 from mlxd.workers.api.openai_shared import Stamp, controls, stamp, total_usage, wants_usage
@@ -152,7 +153,7 @@ async def _frames(
 def _completion(
     head: Stamp,
     choices: list[wire.CompletionChoice],
-    usage: "wire.Usage | msgspec.UnsetType | None",
+    usage: WireUsage | msgspec.UnsetType | None,
 ) -> wire.Completion:
     return wire.Completion(
         id=head.id, created=head.created, model=head.model, choices=choices, usage=usage

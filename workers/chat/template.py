@@ -94,7 +94,13 @@ class PromptWriter:
         tools: Sequence[Mapping[str, object]] | None,
         options: Mapping[str, object],
     ) -> str:
-        rendered = self._tokenizer.apply_chat_template(
+        wrapper = self._tokenizer
+        # mlx-lm's wrapper switches thinking on wherever the caller said nothing; templates have defaults of their own,
+        # so the tokenizer inside is asked unless the template is a Python function that only the wrapper knows.
+        inner = wrapper if wrapper._chat_template is not None else wrapper._tokenizer
+        if wrapper._thinking_kwarg != "enable_thinking" and "enable_thinking" in options:
+            options = {wrapper._thinking_kwarg: options["enable_thinking"], **options}
+        rendered = inner.apply_chat_template(
             list(messages), tools=tools, tokenize=False, add_generation_prompt=True, **options
         )
         return str(rendered)

@@ -1,0 +1,103 @@
+"""Messages become turns that no dialect's shape shows through, or are refused by the name of the part at fault."""
+
+import json
+
+import pytest
+
+from mlxd.protocol import openai_chat as wire
+from mlxd.protocol.errors import CallerError, InvalidRequest, UnsupportedField
+from mlxd.workers.api.openai_turns import tools, turns
+from mlxd.workers.chat.request import PastCall, Role, Tool, Turn
+
+_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+
+
+def request(*messages: dict[str, object], **fields: object) -> wire.ChatCompletionRequest:
+    return wire.decode(json.dumps({"model": "m", "messages": messages} | fields).encode())
+
+
+def test_each_role_becomes_a_turn() -> None:
+    call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": {"a": 1}}}
+    body = request(
+        {"role": "developer", "content": "rule"},
+        {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "why"},
+        {"role": "tool", "tool_call_id": "c1", "content": "1"},
+        {"role": "assistant", "content": "done"},
+    )
+    assert turns(body.messages) == (
+        Turn(role=Role.SYSTEM, text="rule"),
+        Turn(role=Role.USER, text="a\nb"),
+        Turn(
+            role=Role.ASSISTANT,
+            reasoning="why",
+            calls=(PastCall(id="c1", name="f", arguments='{"a": 1}'),),
+        ),
+        Turn(role=Role.TOOL, text="1", call_id="c1"),
+        Turn(role=Role.ASSISTANT, text="done"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_media_are_refused_by_the_place_they_stand_in(kind: str) -> None:
+    part = {"type": kind, kind: {"url": "data:image/png;base64,AAAA"}}
+    with pytest.raises(UnsupportedField) as caught:
+        turns(
+            request({"role": "user", "content": [{"type": "text", "text": "see"}, part]}).messages
+        )
+    assert caught.value.field == "messages[0].content[1]"
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"role": "user", "content": [{"type": "smell"}]}, "messages[0].content[0].type"),
+        ({"role": "user", "content": [{"type": "text"}]}, "messages[0].content[0].text"),
+        ({"role": "user"}, "messages[0].content"),
+        ({"role": "tool", "content": None}, "messages[0].content"),
+        (
+            {"role": "user", "content": "x", "tool_calls": [{"function": {"name": "f"}}]},
+            "messages[0].tool_calls",
+        ),
+    ],
+)
+def test_a_message_that_makes_no_sense_is_named(message: dict[str, object], named: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        turns(request(message).messages)
+    assert caught.value.field == named
+
+
+def test_tools_are_offered_only_where_they_may_be_called() -> None:
+    user: dict[str, object] = {"role": "user", "content": "x"}
+    offered = (Tool(name="f", parameters={"type": "object"}),)
+    for choice in (None, "auto"):
+        body = request(user, tools=[_TOOL], tool_choice=choice)
+        assert tools(body, callable_here=True) == offered
+    assert tools(request(user, tools=[_TOOL], tool_choice="none"), callable_here=False) == ()
+    assert tools(request(user, tools=[]), callable_here=False) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"tools": [_TOOL], "tool_choice": "required"}, "tool_choice"),
+        (
+            {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
+            "tool_choice",
+        ),
+        ({"tools": [_TOOL], "tool_choice": "sometimes"}, "tool_choice"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function"}]}, "tools[0].function"),
+    ],
+)
+def test_tools_we_cannot_serve_are_refused_by_name(fields: dict[str, object], named: str) -> None:
+    with pytest.raises(CallerError) as caught:
+        tools(request({"role": "user", "content": "x"}, **fields), callable_here=True)
+    assert caught.value.field == named
+
+
+def test_tools_for_a_model_that_cannot_call_are_refused() -> None:
+    body = request({"role": "user", "content": "x"}, tools=[_TOOL])
+    with pytest.raises(UnsupportedField) as caught:
+        tools(body, callable_here=False)
+    assert caught.value.field == "tools"
