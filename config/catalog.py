@@ -72,9 +72,8 @@ class Catalog:
         for spec in configured:
             names.add(spec, spec.aliases)
         for spec in configured:
-            # A cached model that has an entry of its own is not a second model.
-            if spec.hub_id is not None:
-                names.add(spec, [spec.hub_id], listed=spec.error is None)
+            if _stands_for_its_source(spec):
+                names.add(spec, [spec.hub_id] if spec.hub_id else [])
         listed = list(configured)
         for spec, shown in self._others():
             if names.has(spec.id):
@@ -107,6 +106,11 @@ class Catalog:
             hub_id=model.id if model else None,
             revision=model.revision if model else None,
         )
+
+
+def _stands_for_its_source(spec: ModelSpec) -> bool:
+    """Tell whether the hub id means this entry too: a cached model with an entry of its own is not a second model."""
+    return spec.error is None and spec.adapter is None and spec.chat_template is None
 
 
 def build(settings: Settings, paths: Paths) -> Catalog:

@@ -95,12 +95,12 @@ def _folder(source: str, hub: HubCache) -> tuple[ModelFolder, str | None]:
     if model is not None:
         return model.folder, model.revision
     absent = "it is not in the local Hugging Face cache"
-    return ModelFolder(path=hub.path_of(source), problem=absent), None
+    return ModelFolder(path=hub.path_of(source), missing=absent), None
 
 
 def _why_not(id: str, folder: ModelFolder, hub_id: str | None) -> str | None:
     if folder.problem is not None:
-        pull = f"; `mlxctl pull {hub_id}` gets it" if hub_id else ""
+        pull = f"; `mlxctl pull {hub_id}` gets it" if hub_id and folder.missing else ""
         return f"model {id} cannot be loaded from {folder.path}: {folder.problem}{pull}"
     if folder.kind not in SERVED:
         return f"model {id} is of kind {folder.kind}, which this version of mlxd does not serve"

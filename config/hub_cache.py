@@ -8,6 +8,7 @@ What was found in a model is kept until one of those folders changes, so that lo
 """
 
 import os
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mlxd.config import model_folder
 from mlxd.config.model_folder import ModelFolder
 
 _PREFIX = "models--"
+_SETTLE_NS = 2 * 10**9
 _Stamp = tuple[int, ...]
 
 
@@ -67,7 +69,8 @@ class HubCache:
         if known is not None and known[0] == stamp:
             return known[1]
         model = _read(place, name.removeprefix(_PREFIX).replace("--", "/"), main)
-        self._known[name] = (stamp, model)
+        if _is_settled(stamp):
+            self._known[name] = (stamp, model)
         return model
 
 
@@ -80,11 +83,11 @@ def _read(place: Path, hub_id: str, main: str | None) -> HubModel:
             return HubModel(hub_id, revision, folder)
         first = first or HubModel(hub_id, revision, folder)
     if first is None:
-        empty = ModelFolder(path=place, problem="nothing of it was downloaded")
+        empty = ModelFolder(path=place, missing="nothing of it was downloaded")
         return HubModel(hub_id, None, empty)
-    if _is_coming(place):
-        problem = f"{first.folder.problem}; a download of it is not finished"
-        return replace(first, folder=replace(first.folder, problem=problem))
+    if first.folder.missing and _is_coming(place):
+        missing = f"{first.folder.missing}, a download is not finished"
+        return replace(first, folder=replace(first.folder, missing=missing))
     return first
 
 
@@ -114,8 +117,13 @@ def _stamp(place: Path, main: str | None) -> _Stamp | None:
     if watched[0] == 0:
         return None
     if main is not None:
-        watched.append(_changed(snapshots / main))
-    return (*watched, hash(main))
+        watched += [_changed(snapshots / main), _changed(place / "refs" / "main")]
+    return tuple(watched)
+
+
+def _is_settled(stamp: _Stamp) -> bool:
+    """Tell whether the last change is old enough that another one would show; clocks of file systems are coarse."""
+    return time.time_ns() - max(stamp) > _SETTLE_NS
 
 
 def _changed(path: Path) -> int:

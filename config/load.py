@@ -13,8 +13,9 @@ import msgspec
 from mlxd.config import decode, document, environment
 from mlxd.config.document import Document, KeyPath, show
 from mlxd.config.paths import Paths
-from mlxd.config.settings import ModelEntry, Settings
+from mlxd.config.settings import ModelEntry, Settings, is_pattern
 from mlxd.protocol.errors import ConfigError
+from mlxd.protocol.units import quote
 
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
 
@@ -38,14 +39,14 @@ def find(path: Path | None, env: Mapping[str, str]) -> Path | None:
     """Return the file to read, None where nobody named one and the user has none."""
     if path is not None:
         return _existing(path, "")
-    if named := env.get("MLXD_CONFIG"):
-        return _existing(Path(named).expanduser(), "MLXD_CONFIG: ")
     usual = Paths.of(env).config_file
-    return usual if usual.exists() else None
+    if env.get("MLXD_CONFIG"):
+        return _existing(usual, "MLXD_CONFIG: ")
+    return usual if os.path.exists(usual) else None
 
 
 def _existing(path: Path, named_by: str) -> Path:
-    if not path.exists():
+    if not os.path.exists(path):
         raise ConfigError(f"{named_by}{path}: no such file")
     return path
 
@@ -93,6 +94,9 @@ def _check_names(settings: Settings, written: Document) -> None:
     """Raise where one name means two models."""
     owners: dict[str, KeyPath] = {}
     for index, entry in enumerate(settings.models):
+        if is_pattern(entry.id):
+            path = ("models", index, "id")
+            raise written.error(path, f"expected a name without * ? [, got {quote(entry.id)}")
         _claim(entry.id, ("models", index, "id"), owners, written)
     for index, entry in enumerate(settings.models):
         for position, alias in enumerate(entry.aliases):
@@ -128,4 +132,4 @@ def _absolute(entry: ModelEntry, folder: Path) -> ModelEntry:
 
 
 def _from(folder: Path, value: str) -> str:
-    return os.path.normpath(folder / Path(value).expanduser())
+    return os.path.normpath(folder / os.path.expanduser(value))

@@ -35,8 +35,15 @@ class ModelFolder:
     quantization_bits: int | None = None
     created: int = 0
     """When its config.json came here, in Unix seconds."""
-    problem: str | None = None
-    """Why it cannot be loaded, as the end of a sentence; None where it is complete and known."""
+    missing: str | None = None
+    """What is not there, as the end of a sentence; a download would bring it."""
+    unusable: str | None = None
+    """Why it cannot be loaded although it is complete."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be loaded; None where it is complete and known."""
+        return self.missing or self.unusable
 
 
 def read(path: Path, name: str | None = None) -> ModelFolder:
@@ -44,16 +51,16 @@ def read(path: Path, name: str | None = None) -> ModelFolder:
     try:
         names = set(os.listdir(path))
     except (FileNotFoundError, NotADirectoryError):
-        return ModelFolder(path=path, problem="there is no such folder")
+        return ModelFolder(path=path, missing="there is no such folder")
     except (OSError, ValueError) as error:
-        return ModelFolder(path=path, problem=f"the folder cannot be read: {error}")
+        return ModelFolder(path=path, missing=f"the folder cannot be read: {error}")
     main = "model_index.json" if "model_index.json" in names else "config.json"
     if main not in names:
-        return ModelFolder(path=path, problem="it has no config.json")
+        return ModelFolder(path=path, missing="it has no config.json")
     try:
         config, created = _config(path / main)
     except (OSError, ValueError, RecursionError) as error:
-        return ModelFolder(path=path, problem=f"{main} cannot be read: {error}")
+        return ModelFolder(path=path, missing=f"{main} cannot be read: {error}")
     return _described(path, names, config, created, name or path.name)
 
 
@@ -62,7 +69,6 @@ def _described(
 ) -> ModelFolder:
     kind = kind_of(config, names, name)
     measured = weights.measure(path, names, kind or ModelKind.TEXT)
-    problem = measured.problem or _problem(path, names, config, kind)
     return ModelFolder(
         path=path,
         kind=kind or ModelKind.TEXT,
@@ -71,7 +77,8 @@ def _described(
         weights_bytes=measured.size,
         quantization_bits=_bits(config),
         created=created,
-        problem=problem,
+        missing=measured.missing or _missing(path, names, kind),
+        unusable=_unusable(config, kind) or measured.unusable,
     )
 
 
@@ -88,17 +95,19 @@ def _config(file: Path) -> tuple[dict[str, object], int]:
         return cast(dict[str, object], config), created
 
 
-def _problem(
-    path: Path, names: Set[str], config: dict[str, object], kind: ModelKind | None
-) -> str | None:
+def _missing(path: Path, names: Set[str], kind: ModelKind | None) -> str | None:
+    if kind not in _READS_TEXT:
+        return None
+    tokenizers = sorted(filter(_is_tokenizer, names))
+    if not tokenizers:
+        return "it has no tokenizer"
+    broken = [name for name in tokenizers if not (path / name).exists()]
+    return f"{broken[0]} is missing" if broken else None
+
+
+def _unusable(config: dict[str, object], kind: ModelKind | None) -> str | None:
     if kind is None:
         return "its config.json fits no kind of model that mlxd knows"
-    if kind in _READS_TEXT and not any(_is_tokenizer(name) for name in names):
-        return "it has no tokenizer"
-    if kind in _READS_TEXT:
-        for name in sorted(filter(_is_tokenizer, names)):
-            if not (path / name).exists():
-                return f"{name} is missing"
     return architectures.why_not(config) if kind is ModelKind.TEXT else None
 
 

@@ -4,16 +4,11 @@ import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
+from mlxd.config.settings import is_pattern
 from mlxd.config.spec import ModelSpec
 
-_PATTERN_CHARACTERS = frozenset("*?[")
 _LONGEST_NAME = 200
 """Longer ones match nothing near; comparing them would only cost time."""
-
-
-def is_pattern(name: str) -> bool:
-    """Tell whether an alias may match more than itself."""
-    return not _PATTERN_CHARACTERS.isdisjoint(name)
 
 
 class Names:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import string
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,8 +104,12 @@ def _hub_cache(env: Mapping[str, str], home: Path) -> Path:
     """Return what huggingface_hub itself would take."""
     for name in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
         if value := env.get(name):
-            return _expanded(value, home)
+            return _hub_path(value, env, home)
     if value := env.get("HF_HOME"):
-        return _expanded(value, home) / "hub"
+        return _hub_path(value, env, home) / "hub"
     cache = env.get("XDG_CACHE_HOME") or str(home / ".cache")
-    return _expanded(cache, home) / "huggingface" / "hub"
+    return _hub_path(cache, env, home) / "huggingface" / "hub"
+
+
+def _hub_path(value: str, env: Mapping[str, str], home: Path) -> Path:
+    return _expanded(string.Template(value).safe_substitute(env), home).absolute()

@@ -145,3 +145,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """Serve every complete model of the local Hugging Face cache."""
     models: tuple[ModelEntry, ...]
     """Models under a name of the user's own, or with settings of their own."""
+
+
+def is_pattern(name: str) -> bool:
+    """Tell whether an alias may match more than itself."""
+    return not frozenset("*?[").isdisjoint(name)

@@ -4,12 +4,16 @@ One JSON object per line, tagged by `type`. The channel is a socket pair: its en
 supervisor is gone, and the supervisor that the worker is.
 """
 
+from typing import TypeVar
+
 import msgspec
 
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.spec import WorkerSpec
 
 VERSION = 1
+
+T = TypeVar("T")
 
 
 class Hello(msgspec.Struct, tag=True, frozen=True):
@@ -79,9 +83,16 @@ def encode(message: FromWorker | ToWorker) -> bytes:
 
 def decode_from_worker(line: bytes) -> FromWorker:
     """Read a worker's line; raises msgspec.DecodeError on anything else."""
-    return _from_worker.decode(line)
+    return _decoded(_from_worker, line)
 
 
 def decode_to_worker(line: bytes) -> ToWorker:
     """Read a supervisor's line; raises msgspec.DecodeError on anything else."""
-    return _to_worker.decode(line)
+    return _decoded(_to_worker, line)
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], line: bytes) -> T:
+    try:
+        return decoder.decode(line)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

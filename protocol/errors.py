@@ -30,6 +30,9 @@ MlxdError                        code                      status
 from collections.abc import Sequence
 from typing import ClassVar
 
+_LONGEST_NAME = 200
+"""Characters of an unknown name that are sent back; a body may hold megabytes of it."""
+
 
 class MlxdError(Exception):
     """Carry a sentence for the caller, a stable code and an HTTP status."""
@@ -111,7 +114,8 @@ class ModelNotFound(CallerError):
 
     def __init__(self, name: str, near: Sequence[str] = ()) -> None:
         hint = f"; did you mean {', '.join(near)}?" if near else "; `mlxctl list` shows all names"
-        super().__init__(f"no model is named {name!r}{hint}", field="model")
+        shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
+        super().__init__(f"no model is named {shown!r}{hint}", field="model")
         self.name = name
         self.near = tuple(near)
 

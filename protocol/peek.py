@@ -27,6 +27,7 @@ _decoder = msgspec.json.Decoder(_Head)
 def peek(body: bytes, *, stream_default: bool = False) -> Peek:
     """Return model, stream and keep_alive of a JSON object; the whole body is checked to be JSON.
 
+    Only the UTF-8 inside strings that are passed over is left to the worker to refuse.
     Raises InvalidRequest naming the field.
     """
     try:
@@ -35,6 +36,8 @@ def peek(body: bytes, *, stream_default: bool = False) -> Peek:
         raise invalid(error) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidRequest("the body is nested too deeply") from None
     if head.model is msgspec.UNSET or not head.model:
         raise InvalidRequest("model: expected the name of a model", field="model")
     stream = stream_default if head.stream is None else head.stream

@@ -12,7 +12,7 @@ _SIZE_UNITS = {
 }  # fmt: skip
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B|)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([KMGT]?I?B|)", re.IGNORECASE)
 
 NEVER = math.inf
 
@@ -32,9 +32,13 @@ def parse_duration(value: object) -> float:
         if not _NUMBER.fullmatch(text):
             return _sum_of_parts(text, value)
         value = float(text)
-    if math.isnan(value):
+    try:
+        seconds = float(value)
+    except OverflowError:  # an int beyond 1e308
+        raise ValueError(_duration_hint(value)) from None
+    if math.isnan(seconds):
         raise ValueError(_duration_hint(value))
-    return NEVER if value < 0 else float(value)
+    return NEVER if seconds < 0 else seconds
 
 
 def _sum_of_parts(text: str, value: object) -> float:
@@ -63,13 +67,16 @@ def parse_size(value: object) -> int:
     match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f'expected a size such as 1048576, "512MB" or "2GiB", got {quote(value)}')
-    return int(float(match[1]) * _SIZE_UNITS[match[2].upper()])
+    unit = _SIZE_UNITS[match[2].upper()]
+    return int(match[1]) * unit if match[1].isdecimal() else int(float(match[1]) * unit)
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds the way `parse_duration` reads them, at most two units: `1h30m`, `never`."""
+    """Write seconds the way `parse_duration` reads them, at most two units: `1h30m`, `250ms`, `never`."""
     if math.isinf(seconds):
         return "never"
+    if 0 < seconds < 0.9995:
+        return f"{max(1, round(seconds * 1000))}ms"
     whole = round(seconds)
     parts = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
@@ -83,7 +90,7 @@ def format_size(size: int) -> str:
     """Write bytes in decimal units with one digit: `1.4 GB`."""
     value = float(size)
     for unit in ("B", "KB", "MB", "GB"):
-        if abs(value) < 1000:
+        if abs(value) < (1000 if unit == "B" else 999.95):
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
