@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from mlxd.protocol.admin import ModelStatus, Ps
-from mlxd.protocol.lifecycle import ALIVE
+from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.protocol.units import format_duration, format_size
 from mlxd.supervisor.cli.session import Command, Session
 
@@ -51,7 +51,8 @@ def idle_unload_in(model: ModelStatus, now: float) -> str:
     if model.pinned:
         return "pinned"
     if model.expires_at is None:
-        return "-"
+        idle = model.state is WorkerState.READY and not model.active_requests
+        return "never" if idle else "-"
     return format_duration(max(0.0, model.expires_at - now))
 
 

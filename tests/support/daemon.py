@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import psutil
 from support.deadline import until
 
 from mlxd.supervisor import runfile
@@ -23,6 +24,14 @@ _START_S = 60.0
 _STOP_S = 30.0
 _FOREIGN = ("MLXD_", "HF_", "HUGGINGFACE_", "XDG_", "TRANSFORMERS_")
 """Variables of the developer's own machine that would leak into a test."""
+
+
+def is_gone(pid: int) -> bool:
+    """Tell whether a process has ended; where the machine's first process reaps nobody, zombies stay listed."""
+    try:
+        return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 @dataclass
@@ -98,7 +107,8 @@ class Daemon:
     def __init__(self, home: Home) -> None:
         self.home = home.folder
         self.place = home
-        self._log = (home.folder / "mlxd.out").open("ab")
+        home.log_dir.mkdir(exist_ok=True)
+        self._log = (home.log_dir / "mlxd.log").open("ab")
         self.process = subprocess.Popen(
             [BIN / "mlxd"],
             stdin=subprocess.DEVNULL,
@@ -117,7 +127,7 @@ class Daemon:
     @property
     def log(self) -> str:
         """What the daemon wrote so far."""
-        return (self.home / "mlxd.out").read_text(errors="replace")
+        return (self.place.log_dir / "mlxd.log").read_text(errors="replace")
 
     @property
     def port(self) -> int:

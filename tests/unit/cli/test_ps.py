@@ -63,7 +63,9 @@ def test_something_else_on_the_port_is_named_as_such(ctl: Ctl, daemon: Script) -
     [
         ({"expires_at": NOW + 599.6}, "10m"),
         ({"expires_at": NOW - 3}, "0s"),
-        ({"expires_at": None}, "-"),
+        ({"expires_at": None}, "never"),
+        ({"expires_at": None, "active_requests": 1}, "-"),
+        ({"expires_at": None, "state": "loading"}, "-"),
         ({"expires_at": NOW + 60, "pinned": True}, "pinned"),
     ],
 )
