@@ -28,7 +28,6 @@ from mlxd.workers.chat.events import (
 )
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest
-from mlxd.workers.model import TextModel
 
 _RESERVED = frozenset(
     {
@@ -49,7 +48,7 @@ async def create(request: Request) -> Response:
     """Answer `POST /v1/chat/completions`."""
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode(await request.body())
-    asked = translate(body, pipeline.model)
+    asked = translate(body, pipeline)
     answers = await unless_gone(request, lambda: pipeline.chat(asked))
     head = stamp("chatcmpl", pipeline.model.spec.model_id)
     if body.stream:
@@ -58,17 +57,17 @@ async def create(request: Request) -> Response:
         return await unless_gone(request, lambda: _whole(answers, head, pipeline, body))
 
 
-def translate(body: wire.ChatCompletionRequest, model: TextModel) -> ChatRequest:
+def translate(body: wire.ChatCompletionRequest, pipeline: Pipeline) -> ChatRequest:
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     logprobs = (body.top_logprobs or 0) if body.logprobs else None
     max_tokens = body.max_completion_tokens or body.max_tokens
     return ChatRequest(
         turns=turns(body.messages),
-        tools=tools(body, callable_here=model.tokenizer.has_tool_calling),
+        tools=tools(body, callable_here=pipeline.reads_calls),
         parallel_calls=body.parallel_tool_calls is not False,
         template_options=_template_options(body),
         controls=controls(
-            body, max_tokens=max_tokens, logprobs=logprobs, vocab_size=model.vocab_size
+            body, max_tokens=max_tokens, logprobs=logprobs, vocab_size=pipeline.model.vocab_size
         ),
     )
 

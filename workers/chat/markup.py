@@ -146,7 +146,7 @@ class Splitter:
     def _undecided(self, markers: tuple[str, ...]) -> int:
         """Return how many characters at the end may still become or precede a marker."""
         held = self._held
-        partial = max((_overlap(held, marker) for marker in markers), default=0)
+        partial = max((overlap(held, marker) for marker in markers), default=0)
         if self._parse is None and self._kind is Kind.TEXT:
             return partial
         rest = held[: len(held) - partial]
@@ -180,7 +180,7 @@ def _first(text: str, markers: tuple[str, ...]) -> tuple[int, str]:
     return best
 
 
-def _overlap(text: str, marker: str) -> int:
+def overlap(text: str, marker: str) -> int:
     """Return the length of the longest end of `text` that is a beginning of `marker`."""
     at = text.find(marker[0], max(0, len(text) - len(marker) + 1))
     while at >= 0:

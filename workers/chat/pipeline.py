@@ -8,12 +8,11 @@ from typing import Self
 
 from mlxd.protocol.errors import ContextLengthExceeded, InternalError, InvalidRequest
 from mlxd.workers.chat.events import Event
-from mlxd.workers.chat.markup import Splitter
+from mlxd.workers.chat.formats import Splits
 from mlxd.workers.chat.reader import Reader
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls
 from mlxd.workers.chat.template import PromptWriter
 from mlxd.workers.chat.token_text import TokenText
-from mlxd.workers.chat.tools import call_parser
 from mlxd.workers.engine.detokenize import Detokenizer
 from mlxd.workers.engine.handle import Engine, Generation
 from mlxd.workers.engine.request import GenerateRequest
@@ -114,22 +113,21 @@ class Pipeline:
         self.writer = PromptWriter(model.tokenizer)
         self.token_text = TokenText(model.tokenizer)
 
+    @property
+    def reads_calls(self) -> bool:
+        """Say whether tools may be offered to the model."""
+        return self.writer.format.reads_calls
+
     async def chat(self, request: ChatRequest) -> Answers:
         """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
         prompt = await self.writer.chat(request)
-        parse = call_parser(self.model.tokenizer, request.tools)
-        markup = self.writer.markup
-
-        def splitter() -> Splitter | None:
-            if parse is None and not markup.think_start:
-                return None
-            return Splitter(markup, parse=parse, reasoning=prompt.opens_reasoning)
-
         rows = self._submit(
             prompt.tokens,
             request.controls,
             field="messages",
-            splitter=splitter,
+            splitter=lambda: self.writer.format.splitter(
+                request.tools, reasoning=prompt.opens_reasoning
+            ),
             parallel_calls=request.parallel_calls,
         )
         return Answers(rows)
@@ -171,7 +169,7 @@ class Pipeline:
         controls: Controls,
         *,
         field: str,
-        splitter: Callable[[], Splitter | None] = lambda: None,
+        splitter: Callable[[], Splits | None] = lambda: None,
         parallel_calls: bool = True,
     ) -> list[Row]:
         """Queue all choices of one prompt, or none."""

@@ -16,7 +16,8 @@ from mlxd.workers.chat.events import (
     ToolCallDelta,
     Usage,
 )
-from mlxd.workers.chat.markup import Kind, Piece, Splitter
+from mlxd.workers.chat.formats import Splits
+from mlxd.workers.chat.markup import Kind, Piece
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 from mlxd.workers.engine.stops import StopStrings
 
@@ -50,7 +51,7 @@ class Reader:
         *,
         detokenizer: Detokenizes,
         prompt_tokens: int,
-        splitter: Splitter | None = None,
+        splitter: Splits | None = None,
         stops: Sequence[str] = (),
         logprobs: bool = False,
         parallel_calls: bool = True,

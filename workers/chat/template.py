@@ -9,9 +9,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from mlxd.protocol.errors import InvalidRequest
-from mlxd.workers.chat.markup import Markup
+from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.normalize import messages_for
-from mlxd.workers.chat.reasoning import markup_of, opened_by
 from mlxd.workers.chat.request import ChatRequest
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
 
@@ -46,7 +45,7 @@ class PromptWriter:
         self._executor = ThreadPoolExecutor(
             _THREADS if self._core is not None else 1, thread_name_prefix="mlxd-prompt"
         )
-        self.markup: Markup = markup_of(tokenizer)
+        self.format = format_of(tokenizer)
 
     async def chat(self, request: ChatRequest) -> Prompt:
         """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
@@ -81,7 +80,7 @@ class PromptWriter:
             raise InvalidRequest(
                 f"messages: the model's chat template refuses them: {sentence}", field="messages"
             ) from error
-        return Prompt(self._encode(text, special=False), opened_by(text, self.markup))
+        return Prompt(self._encode(text, special=False), self.format.opened_by(text))
 
     @cached_property
     def traits(self) -> TemplateTraits:

@@ -1,0 +1,88 @@
+"""Choose how a model's answers are read, from its tokenizer and template alone: no flag is needed (promise H3)."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from mlxd.workers.chat.harmony import BODY, HarmonySplitter
+from mlxd.workers.chat.markup import Markup, Piece, Splitter
+from mlxd.workers.chat.reasoning import opened_by
+from mlxd.workers.chat.request import Tool
+from mlxd.workers.chat.tools import call_parser
+
+
+class Splits(Protocol):
+    """Turn chunks of one answer into pieces, the same however it is cut."""
+
+    @property
+    def in_reasoning(self) -> bool:
+        """Say whether the next token counts as reasoning."""
+        ...
+
+    def feed(self, text: str) -> list[Piece]:
+        """Return the pieces that `text` settles."""
+        ...
+
+    def finish(self, *, complete: bool) -> list[Piece]:
+        """Return what is still held."""
+        ...
+
+
+class AnswerFormat(Protocol):
+    """Know how one model marks reasoning and calls."""
+
+    reads_calls: bool
+    """Tools may be offered."""
+
+    def opened_by(self, prompt: str) -> bool:
+        """Say whether a rendered prompt ends inside a block of reasoning."""
+        ...
+
+    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
+        """Return what reads one answer, None where it has no parts."""
+        ...
+
+
+class MarkedFormat:
+    """Read the markers that mlx-lm finds in the vocabulary (reasoning) and in the template (calls)."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        thinks, self.reads_calls = tokenizer.has_thinking, tokenizer.has_tool_calling
+        self._tokenizer = tokenizer
+        self._markup = Markup(
+            think_start=tokenizer.think_start if thinks else "",
+            think_end=tokenizer.think_end if thinks else "",
+            tool_start=tokenizer.tool_call_start if self.reads_calls else "",
+            tool_end=tokenizer.tool_call_end if self.reads_calls else "",
+        )
+
+    def opened_by(self, prompt: str) -> bool:
+        """Say whether a rendered prompt ends inside a block of reasoning."""
+        return opened_by(prompt, self._markup.think_start)
+
+    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
+        """Return what reads one answer; tool markers are text where no tool was offered."""
+        parse = call_parser(self._tokenizer, tools)
+        if parse is None and not self._markup.think_start:
+            return None
+        return Splitter(self._markup, parse=parse, reasoning=reasoning)
+
+
+class HarmonyFormat:
+    """Read channels."""
+
+    reads_calls = True
+
+    def opened_by(self, prompt: str) -> bool:
+        """Say no: every answer begins with a header."""
+        return False
+
+    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
+        """Return what reads one answer."""
+        return HarmonySplitter({tool.name for tool in tools})
+
+
+def format_of(tokenizer: Any) -> AnswerFormat:
+    """Return the format a model answers in."""
+    template = tokenizer.chat_template if tokenizer.has_chat_template else None
+    harmony = isinstance(template, str) and "<|channel|>" in template and BODY in template
+    return HarmonyFormat() if harmony else MarkedFormat(tokenizer)
