@@ -12,7 +12,7 @@ from mlxd.workers.chat.tools import ParsedCall, arguments_text
 
 BODY = "<|message|>"
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", "<|start|>")
-_HEADS = ("<|channel|>", "<|start|>", BODY, " to=")
+_OPENINGS = (*_ENDS, "<|channel|>", BODY, " to=")
 _RECIPIENT = re.compile(r"to=functions\.([\w.-]+)")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 
@@ -70,19 +70,18 @@ class HarmonySplitter:
         return True
 
     def _read_header(self) -> bool:
-        at = self._held.find(BODY)
-        if at >= 0:
-            header = self._held[:at]
-            self._drop(at + len(BODY))
-            self._kind, self._callee = self._read_kind(header)
+        held = self._held
+        if not any(held.startswith(opening) for opening in _OPENINGS):
+            if any(opening.startswith(held) for opening in _OPENINGS):
+                return False
+            # No header where one belongs: a model that was not taught to write them.
+            self._kind, self._callee = Kind.TEXT, None
             return True
-        start = self._held
-        if not start or any(
-            head.startswith(start) or start.startswith(head) for head in (*_HEADS, *_ENDS)
-        ):
+        at = held.find(BODY)
+        if at < 0:
             return False
-        # No header where one belongs: a model that was not taught to, or a continued answer.
-        self._kind, self._callee = Kind.TEXT, None
+        self._drop(at + len(BODY))
+        self._kind, self._callee = self._read_kind(held[:at])
         return True
 
     def _read_kind(self, header: str) -> tuple[Kind, str | None]:
