@@ -29,5 +29,5 @@ def choose_to_yield(residents: Iterable[Resident], count: int) -> Sequence[str]:
     A drained worker finishes its requests; it only gets no new ones.
     """
     movable = [r for r in residents if not r.pinned]
-    movable.sort(key=lambda r: (r.leases > 0, r.idle_since, r.model_id))
+    movable.sort(key=lambda r: (r.leases > 0 or r.waited_for, r.idle_since, r.model_id))
     return [r.model_id for r in movable[: max(0, count)]]

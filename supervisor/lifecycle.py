@@ -33,6 +33,9 @@ from mlxd.supervisor.events import (
 
 S = WorkerState
 
+_DOUBLINGS = 32
+"""More than any back-off needs; a float times 2**1025 is an OverflowError."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -58,9 +61,15 @@ class Life:
     state: WorkerState = S.STOPPED
     since: float = 0.0
     """When `state` was entered."""
+    ready_at: float = math.inf
+    """When this process became ready."""
     progress_at: float = 0.0
     """When a byte was read or a step done; for a ready worker without work, when work arrived."""
     steps: int = 0
+    rows: int = 0
+    """Rows that the engine holds by its last report."""
+    expecting: bool = False
+    """Whether a request was given to the worker since that report."""
     leases: int = 0
     idle_since: float = 0.0
     """When the last lease ended (or the worker became ready)."""
@@ -69,7 +78,8 @@ class Life:
     stop_reason: StopReason | None = None
     drain_by: float = math.inf
     """When a draining worker is stopped although requests still run."""
-    terminated: bool = False
+    terminated_at: float = math.inf
+    """When SIGTERM was sent."""
     killed: bool = False
     served: bool = False
     """Whether this process answered a request to its end."""
@@ -96,10 +106,9 @@ def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
         case Progressed() if life.state is S.LOADING:
             return replace(life, progress_at=now), ()
         case BecameReady() if life.state is S.LOADING:
-            return _move(life, S.READY, now, progress_at=now, idle_since=now), ()
-        case Stepped(steps=steps, rows=rows) if life.state in (S.READY, S.DRAINING):
-            moved = steps != life.steps or rows == 0
-            return replace(life, steps=steps, progress_at=now if moved else life.progress_at), ()
+            return _move(life, S.READY, now, ready_at=now, progress_at=now, idle_since=now), ()
+        case Stepped() if life.state in (S.READY, S.DRAINING):
+            return _stepped(life, event, now), ()
         case LeaseStarted():
             return _lease_started(life, event, now), ()
         case LeaseEnded():
@@ -107,7 +116,7 @@ def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
         case StopWanted():
             return _stop_wanted(life, event, now, policy)
         case FailureReported(message=message) if life.state in ALIVE:
-            return replace(life, error=message), ()
+            return _failure_reported(replace(life, error=message), now)
         case Exited(cause=cause):
             return _exited(life, cause, now, policy)
         case TimeUp(state=state) if state is life.state:
@@ -116,6 +125,15 @@ def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
             return _move(life, S.STOPPED, now, failures=0, error=None), ()
         case _:
             return life, ()
+
+
+def stalled_at(life: Life, policy: Policy) -> float:
+    """Return when a serving worker counts as stuck if it makes no step before; inf while it owes none.
+
+    A request may last without a row: its client reads slowly what the engine finished long ago.
+    """
+    owes_a_step = life.rows > 0 or (life.expecting and life.leases > 0)
+    return life.progress_at + policy.step_stall if owes_a_step else math.inf
 
 
 def declared(life: Life, pinned: bool, idle_timeout: float) -> Life:
@@ -136,19 +154,36 @@ def _move(life: Life, state: WorkerState, now: float, **changes: object) -> Life
 def _start(life: Life, now: float) -> Step:
     fresh = _move(
         life, S.STARTING, now,
-        steps=0, leases=0, stop_reason=None, drain_by=math.inf, terminated=False, killed=False,
-        served=False, error=None, progress_at=now,
+        steps=0, rows=0, expecting=False, leases=0, stop_reason=None, drain_by=math.inf,
+        terminated_at=math.inf, killed=False, served=False, error=None,
+        ready_at=math.inf, progress_at=now,
     )  # fmt: skip
     return fresh, (Spawn(),)
+
+
+def _stepped(life: Life, event: Stepped, now: float) -> Life:
+    stuck = event.rows > 0 and event.steps == life.steps and (life.rows > 0 or life.expecting)
+    progress_at = life.progress_at if stuck else now
+    return replace(
+        life, steps=event.steps, rows=event.rows, expecting=False, progress_at=progress_at
+    )
 
 
 def _lease_started(life: Life, event: LeaseStarted, now: float) -> Life:
     if life.state is not S.READY:
         raise RuntimeError(f"a lease on a worker that is {life.state}")
     kept = life.idle_timeout if event.idle_timeout is None else event.idle_timeout
-    # Work that arrives at a busy worker must not hide that the worker is stuck.
-    progress_at = now if life.leases == 0 else life.progress_at
-    return replace(life, leases=life.leases + 1, idle_timeout=kept, progress_at=progress_at)
+    # Work that arrives at a busy worker must not hide that the worker is stuck, nor must clients that give up
+    # and come back: rows stay until the worker says that they are gone.
+    owed_already = life.rows > 0 or (life.expecting and life.leases > 0)
+    progress_at = life.progress_at if owed_already else now
+    return replace(
+        life,
+        leases=life.leases + 1,
+        idle_timeout=kept,
+        expecting=True,
+        progress_at=progress_at,
+    )
 
 
 def _lease_ended(life: Life, event: LeaseEnded, now: float) -> Step:
@@ -177,6 +212,15 @@ def _stop_wanted(life: Life, event: StopWanted, now: float, policy: Policy) -> S
     return life, ()
 
 
+def _failure_reported(life: Life, now: float) -> Step:
+    """Give the worker no more requests, and no longer than the graces to be gone."""
+    if life.state is S.STOPPING:
+        return life, ()
+    if life.state is S.DRAINING:
+        return _stop(life, now)
+    return _stop(replace(life, stop_reason=StopReason.POISONED), now)
+
+
 def _stop(life: Life, now: float) -> Step:
     """Enter STOPPING; whatever is still in flight is failed at once, not when the process is gone."""
     reason = life.stop_reason or StopReason.UNLOAD
@@ -184,7 +228,7 @@ def _stop(life: Life, now: float) -> Step:
     if not life.leases:
         return _move(life, S.STOPPING, now), (ask,)
     cause = life.error or f"the model was stopped ({reason}) before it had answered"
-    return _move(life, S.STOPPING, now), (FailLeases(cause), ask)
+    return _move(life, S.STOPPING, now, leases=0), (FailLeases(cause), ask)
 
 
 def _time_up(life: Life, now: float, policy: Policy) -> Step:
@@ -195,16 +239,14 @@ def _time_up(life: Life, now: float, policy: Policy) -> Step:
         case S.LOADING:
             error = f"the load made no progress for {policy.load_stall:g} s"
             return _stop(replace(life, stop_reason=StopReason.LOAD_STALLED, error=error), now)
-        case S.READY if life.leases == 0:
-            return _stop_wanted(life, StopWanted(StopReason.IDLE), now, policy)
-        case S.READY:
-            return _step_stalled(life, now, policy)
         case S.DRAINING if now >= life.drain_by:
             return _stop(life, now)
-        case S.DRAINING:
+        case S.READY | S.DRAINING if now >= stalled_at(life, policy):
             return _step_stalled(life, now, policy)
-        case S.STOPPING if not life.terminated:
-            return replace(life, terminated=True), (Terminate(),)
+        case S.READY if life.leases == 0:
+            return _stop_wanted(life, StopWanted(StopReason.IDLE), now, policy)
+        case S.STOPPING if math.isinf(life.terminated_at):
+            return replace(life, terminated_at=now), (Terminate(),)
         case S.STOPPING if not life.killed:
             return replace(life, killed=True), (Kill(),)
         case _:
@@ -226,12 +268,17 @@ def _exited(life: Life, cause: str, now: float, policy: Policy) -> Step:
     wanted_stop = life.state is S.STOPPING and life.stop_reason not in FAILURES
     if wanted_stop or life.state is S.DRAINING:
         return _move(life, S.STOPPED, now, failures=0, error=None), effects
-    was_stable = life.state is S.READY and now - life.since >= policy.stable_after
+    # The time that a stuck worker took to leave is no time that it ran.
+    ran_until = life.since if life.state is S.STOPPING else now
+    was_stable = ran_until - life.ready_at >= policy.stable_after
     failures = 1 if life.served or was_stable else life.failures + 1
     # A worker that had come up is replaced at once the first time; one that never did is not.
-    delays = failures - 1 if life.state is S.READY else failures
-    delay = min(policy.backoff * 2 ** (delays - 1), policy.backoff_max) if delays else 0.0
-    return (
-        _move(life, S.BACKOFF, now, failures=failures, retry_at=now + delay, error=error),
-        effects,
-    )
+    delays = failures if math.isinf(life.ready_at) else failures - 1
+    retry_at = now + _backoff(delays, policy)
+    return _move(life, S.BACKOFF, now, failures=failures, retry_at=retry_at, error=error), effects
+
+
+def _backoff(delays: int, policy: Policy) -> float:
+    if not delays:
+        return 0.0
+    return min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)

@@ -4,7 +4,7 @@ import math
 
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.events import TimeUp
-from mlxd.supervisor.lifecycle import Life, Policy
+from mlxd.supervisor.lifecycle import Life, Policy, stalled_at
 
 S = WorkerState
 
@@ -16,16 +16,17 @@ def deadline(life: Life, policy: Policy) -> float:
             return life.since + policy.hello_timeout
         case S.LOADING:
             return life.progress_at + policy.load_stall
-        case S.READY if life.leases:
-            return life.progress_at + policy.step_stall
         case S.READY:
-            return math.inf if life.pinned else life.idle_since + life.idle_timeout
+            idle = not life.leases and not life.pinned
+            idle_out = life.idle_since + life.idle_timeout if idle else math.inf
+            return min(idle_out, stalled_at(life, policy))
         case S.DRAINING:
-            return min(life.drain_by, life.progress_at + policy.step_stall)
-        case S.STOPPING if not life.terminated:
+            return min(life.drain_by, stalled_at(life, policy))
+        case S.STOPPING if math.isinf(life.terminated_at):
             return life.since + policy.ask_grace
         case S.STOPPING if not life.killed:
-            return life.since + policy.ask_grace + policy.kill_grace
+            # From the signal itself: a loop that was late with SIGTERM must not hurry to SIGKILL.
+            return life.terminated_at + policy.kill_grace
         case _:
             return math.inf
 
