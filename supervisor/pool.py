@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, UnloadResult
@@ -27,6 +27,7 @@ from mlxd.supervisor import events, scheduler
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
+from mlxd.supervisor.queue import Queue, Waiter
 from mlxd.supervisor.worker import Lease, LogSink, WorkerHandle
 
 logger = logging.getLogger("mlxd.pool")
@@ -43,18 +44,6 @@ class Limits:
     max_queue: int
     """Requests per model that may wait or run beyond its batch."""
     max_swap_wait: float
-
-
-@dataclass(eq=False, slots=True)
-class Waiter:
-    """Stand for one request, from its arrival to its end."""
-
-    ticket: int
-    worker: WorkerHandle
-    arrived_at: float
-    keep_alive: float | None
-    granted: asyncio.Future[Lease]
-    lease: Lease | None = field(default=None)
 
 
 class Pool:
@@ -79,8 +68,7 @@ class Pool:
         self._worker_spec = worker_spec
         self._footprint = footprint
         self._workers: dict[str, WorkerHandle] = {}
-        self._queue: dict[int, Waiter] = {}
-        self._next_ticket = 0
+        self._queue = Queue()
         self._decision: asyncio.Handle | None = None
         self._wake: asyncio.TimerHandle | None = None
         self._closing = False
@@ -114,7 +102,7 @@ class Pool:
         async with self.lease(spec, keep_alive=keep_alive) as lease:
             if pinned is not None:
                 worker.pin(pinned)
-            return LoadResult(
+            result = LoadResult(
                 model=spec.id,
                 state=worker.life.state,
                 pid=lease.pid,
@@ -122,6 +110,9 @@ class Pool:
                 load_seconds=0.0 if already else self._clock.monotonic() - began,
                 memory_bytes=self._footprint(lease.pid),
             )
+            # No request was served: a model that loads and then dies, again and again, must back off.
+            lease.end(served=False)
+            return result
 
     async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
         """Have the model's worker leave; returns only after its pid was reaped.
@@ -133,7 +124,9 @@ class Pool:
             worker.handle(events.Reset())
             return _unloaded(worker, pid=None, freed=0)
         if worker.life.state in (WorkerState.STARTING, WorkerState.LOADING):
-            self._refuse_waiting(worker, ModelLoadFailed(f"{spec.id} was unloaded while loading"))
+            for waiter in self._queue.of(spec.id):
+                error = ModelLoadFailed(f"{spec.id} was unloaded while loading")
+                self._queue.refuse(waiter.ticket, error)
         pid = worker.pid
         freed = self._footprint(pid) if pid else 0
         worker.handle(events.StopWanted(StopReason.UNLOAD, force=force))
@@ -143,8 +136,9 @@ class Pool:
     async def shutdown(self) -> None:
         """Turn everybody in the queue away, drain every worker within `drain_timeout`, return when all are reaped."""
         self._closing = True
-        for waiter in list(self._queue.values()):
-            self._refuse(waiter, ShuttingDown("mlxd is stopping"))
+        for waiter in self._queue:
+            self._queue.refuse(waiter.ticket, ShuttingDown("mlxd is stopping"))
+        self._arm(math.inf, 0.0)
         alive = [worker for worker in self._workers.values() if worker.life.state in ALIVE]
         for worker in alive:
             worker.handle(events.StopWanted(StopReason.SHUTDOWN, bounded=True))
@@ -158,7 +152,7 @@ class Pool:
     def workers(self) -> list[WorkerHandle]:
         """Return the workers that have a process or a failure to show, oldest first."""
         shown = [w for w in self._workers.values() if w.life.state is not WorkerState.STOPPED]
-        queued = {waiter.worker for waiter in self._queue.values()}
+        queued = dict.fromkeys(waiter.worker for waiter in self._queue)
         return shown + [w for w in queued if w not in shown]
 
     def state(self, model_id: str) -> WorkerState:
@@ -168,7 +162,7 @@ class Pool:
 
     def waiting(self, model_id: str) -> list[Waiter]:
         """Return the requests that wait for this model, first come first."""
-        return [w for w in self._queue.values() if w.worker.spec.id == model_id]
+        return self._queue.of(model_id)
 
     # The queue
 
@@ -197,33 +191,15 @@ class Pool:
                 f"{waiting} requests already wait for {spec.id}",
                 retry_after=_RETRY_AFTER_QUEUE_FULL_S,
             )
-        self._next_ticket += 1
-        waiter = Waiter(
-            ticket=self._next_ticket,
-            worker=worker,
-            arrived_at=self._clock.monotonic(),
-            keep_alive=keep_alive,
-            granted=asyncio.get_running_loop().create_future(),
-        )
-        self._queue[waiter.ticket] = waiter
+        waiter = self._queue.add(worker, self._clock.monotonic(), keep_alive)
         self._decide_soon()
         return waiter
 
     def _leave(self, waiter: Waiter, served: bool) -> None:
-        self._queue.pop(waiter.ticket, None)
+        self._queue.drop(waiter)
         if waiter.lease is not None:
             waiter.lease.end(served=served)
         self._decide_soon()
-
-    def _refuse(self, waiter: Waiter, error: MlxdError) -> None:
-        del self._queue[waiter.ticket]
-        if not waiter.granted.done():
-            waiter.granted.set_exception(error)
-            waiter.granted.exception()  # seen, even if its task is cancelled this instant
-
-    def _refuse_waiting(self, worker: WorkerHandle, error: MlxdError) -> None:
-        for waiter in self.waiting(worker.spec.id):
-            self._refuse(waiter, error)
 
     # Decisions
 
@@ -256,7 +232,7 @@ class Pool:
             },
             queue=[
                 scheduler.Waiting(waiter.ticket, waiter.worker.spec.id, waiter.arrived_at)
-                for waiter in self._queue.values()
+                for waiter in self._queue
             ],
             max_loaded=self._limits.max_loaded,
             max_swap_wait=self._limits.max_swap_wait,
@@ -265,21 +241,14 @@ class Pool:
     def _carry_out(self, action: scheduler.Action) -> None:
         match action:
             case scheduler.Grant(ticket=ticket):
-                self._grant(ticket)
+                self._queue.grant(ticket)
             case scheduler.Start(model_id=model_id):
                 self._workers[model_id].handle(events.Wanted())
             case scheduler.Evict(model_id=model_id):
                 self._workers[model_id].handle(events.StopWanted(StopReason.EVICTED))
             case scheduler.Refuse(ticket=ticket, reason=reason):
-                waiter = self._queue[ticket]
-                self._refuse(waiter, self._refusal(waiter.worker, reason))
-
-    def _grant(self, ticket: int) -> None:
-        waiter = self._queue.pop(ticket)
-        if waiter.granted.done():
-            return  # its task was cancelled and is about to leave
-        waiter.lease = waiter.worker.start_lease(waiter.keep_alive)
-        waiter.granted.set_result(waiter.lease)
+                error = self._refusal(self._queue.worker_of(ticket), reason)
+                self._queue.refuse(ticket, error)
 
     def _refusal(self, worker: WorkerHandle, reason: scheduler.Refusal) -> MlxdError:
         if reason is scheduler.Refusal.ALL_PINNED:

@@ -23,6 +23,8 @@ from mlxd.supervisor import trampoline
 WORKER_ENTRY = "mlxd.workers.main:run"
 _REAP_RETRY_S = 0.005
 _READ_BYTES = 1 << 16
+_LAST_READS = 256
+"""More than socket and pipe hold; a grandchild that still writes must not keep us reading."""
 
 logger = logging.getLogger("mlxd.process")
 
@@ -72,7 +74,12 @@ class SpawnLauncher:
     def start(self, name: str, callbacks: Callbacks) -> Child:
         """Start a process named after its model."""
         ours, theirs = socket.socketpair()
-        log_read, log_write = self._context.Pipe(duplex=False)
+        try:
+            log_read, log_write = self._context.Pipe(duplex=False)
+        except OSError:
+            ours.close()
+            theirs.close()
+            raise
         try:
             process = self._context.Process(
                 target=trampoline.enter,
@@ -176,13 +183,19 @@ class SpawnedChild:
             return
         exit_code = self._process.exitcode
         self._gone = True
-        self._close()
-        self._callbacks.on_exit(exit_code)
+        try:
+            self._read_last()
+        finally:  # whatever a callback raised: an end that nobody hears of leaves the model stuck for good
+            self._close()
+            self._callbacks.on_exit(exit_code)
+
+    def _read_last(self) -> None:
+        """Read what the process left behind."""
+        for _ in range(_LAST_READS):
+            if not self._read_control() and not self._read_log():
+                return
 
     def _close(self) -> None:
-        """Read what the process left behind, then close our ends."""
-        while self._read_control() or self._read_log():
-            pass
         for source in (self._channel, self._log):
             self._loop.remove_reader(source.fileno())
             source.close()

@@ -32,6 +32,10 @@ class LogSink(Protocol):
         """Take some bytes; lines may be cut anywhere."""
         ...
 
+    def flush(self) -> None:
+        """Take an unfinished line as it is; the process has ended."""
+        ...
+
 
 class Lease:
     """Hold the right to use a ready worker for one request."""
@@ -104,6 +108,7 @@ class WorkerHandle:
         """Keep the worker from eviction and idle unload, or stop keeping it."""
         self.life = lifecycle.pin(self.life, pinned)
         self._arm()
+        self._on_change()  # who waits for room may now get it, or never
 
     def handle(self, event: Event) -> None:
         """Feed one event to the lifecycle and carry out what it decides."""
@@ -141,6 +146,7 @@ class WorkerHandle:
         logger.info("model=%s state=%s was=%s pid=%s", self.spec.id, state, old, self.pid)
         if state is WorkerState.READY:
             self.loaded_at = self.last_used_at = self._clock.wall()
+            self.loading = None
         if state in ALIVE:
             self._settled.clear()
         else:
@@ -176,10 +182,9 @@ class WorkerHandle:
         callbacks = Callbacks(self._on_message, self._log.write, self._on_exit)
         try:
             self._child = self._launcher.start(self.spec.id, callbacks)
-        except OSError as error:
-            logger.error("model=%s cannot start a process error=%r", self.spec.id, str(error))
+        except Exception as error:  # whatever it is: without a child, nothing else ends this state
+            logger.error("model=%s cannot start a process error=%r", self.spec.id, error)
             self.handle(events.Exited(f"no process could be started: {error}"))
-            return
 
     def _send_start(self) -> None:
         spec = self._worker_spec(self.spec)
@@ -197,12 +202,16 @@ class WorkerHandle:
     def _fail_leases(self, message: str) -> None:
         leases, self._leases = self._leases, set()
         for lease in leases:
-            lease.failed.set_result(WorkerDied(message))
+            if not lease.failed.done():  # a task that awaited it and was cancelled took it along
+                lease.failed.set_result(WorkerDied(message))
 
     def _on_message(self, message: control.FromWorker) -> None:
         match message:
-            case control.Hello():
+            case control.Hello(version=control.VERSION):
                 self.handle(events.HelloReceived())
+            case control.Hello(version=version):
+                text = f"the worker speaks version {version} of the control protocol: restart mlxd"
+                self.handle(events.FailureReported(text))
             case control.LoadProgress():
                 self.loading = message
                 self.handle(events.Progressed())
@@ -218,6 +227,7 @@ class WorkerHandle:
     def _on_exit(self, exit_code: int) -> None:
         pid = self.pid
         self._child, self.exit_code = None, exit_code
+        self._log.flush()
         if self.socket is not None:
             Path(self.socket).unlink(missing_ok=True)
             self.socket = None

@@ -1,0 +1,66 @@
+"""Hold the requests that wait for a worker, in order of arrival."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from mlxd.protocol.errors import MlxdError
+from mlxd.supervisor.worker import Lease, WorkerHandle
+
+
+@dataclass(eq=False, slots=True)
+class Waiter:
+    """Stand for one request, from its arrival to its end."""
+
+    ticket: int
+    worker: WorkerHandle
+    arrived_at: float
+    keep_alive: float | None
+    granted: asyncio.Future[Lease]
+    lease: Lease | None = field(default=None)
+
+
+class Queue:
+    """Hold who waits; each leaves by exactly one of `grant`, `refuse` and `drop`."""
+
+    def __init__(self) -> None:
+        self._waiters: dict[int, Waiter] = {}
+        self._last_ticket = 0
+
+    def __iter__(self) -> Iterator[Waiter]:
+        """Go through the waiters, first come first; the queue may change meanwhile."""
+        return iter(list(self._waiters.values()))
+
+    def of(self, model_id: str) -> list[Waiter]:
+        """Return who waits for this model, first come first."""
+        return [waiter for waiter in self if waiter.worker.spec.id == model_id]
+
+    def add(self, worker: WorkerHandle, arrived_at: float, keep_alive: float | None) -> Waiter:
+        """Put one more request at the end."""
+        self._last_ticket += 1
+        granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
+        waiter = Waiter(self._last_ticket, worker, arrived_at, keep_alive, granted)
+        self._waiters[waiter.ticket] = waiter
+        return waiter
+
+    def grant(self, ticket: int) -> None:
+        """Give the request its worker, unless its task was cancelled and is about to leave."""
+        waiter = self._waiters.pop(ticket)
+        if not waiter.granted.done():
+            waiter.lease = waiter.worker.start_lease(waiter.keep_alive)
+            waiter.granted.set_result(waiter.lease)
+
+    def refuse(self, ticket: int, error: MlxdError) -> None:
+        """Answer the request with the error."""
+        waiter = self._waiters.pop(ticket)
+        if not waiter.granted.done():
+            waiter.granted.set_exception(error)
+            waiter.granted.exception()  # seen, even if its task is cancelled this instant
+
+    def drop(self, waiter: Waiter) -> None:
+        """Forget a request that gave up; one that was answered is gone already."""
+        self._waiters.pop(waiter.ticket, None)
+
+    def worker_of(self, ticket: int) -> WorkerHandle:
+        """Return the worker that a waiting request asks for."""
+        return self._waiters[ticket].worker
