@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
+from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadRequest, Ps, UnloadRequest
-from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
+from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import invalid
 from mlxd.protocol.units import parse_duration
 from mlxd.supervisor import auth, body
@@ -77,7 +77,8 @@ class Admin:
         return _json(await self.status.batch_stats())
 
     async def list_models(self, request: Request) -> Response:
-        """List the models that can be served."""
+        """List the models that can be served; one that was downloaded since the last look is among them."""
+        self.catalog.rescan()
         return _json({"object": "list", "data": [self._entry(spec) for spec in self._servable()]})
 
     async def show_model(self, request: Request) -> Response:
@@ -88,8 +89,7 @@ class Admin:
         """Have a model ready; answers when it is."""
         wanted = await self._read(request, LoadRequest)
         spec = self.catalog.resolve(wanted.model)
-        if spec.error is not None:
-            raise ModelLoadFailed(f"{spec.id} cannot be served: {spec.error}")
+        spec.check()
         work = self.pool.load(spec, keep_alive=_duration(wanted.keep_alive), pinned=wanted.pin)
         return _json(await while_present(request.receive, work))
 

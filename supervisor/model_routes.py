@@ -6,10 +6,10 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
+from mlxd.config.spec import ModelSpec
 from mlxd.protocol import dialect
-from mlxd.protocol.errors import InvalidRequest, MlxdError, ModelLoadFailed
+from mlxd.protocol.errors import InvalidRequest, MlxdError
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
 from mlxd.supervisor import body, refusal, request_trace, upstream
@@ -62,11 +62,10 @@ class ModelCall:
         if spec.kind not in self.kinds:
             wanted = " or ".join(sorted(self.kinds))
             raise InvalidRequest(
-                f"model: {spec.id} is a {spec.kind} model, {path} takes a {wanted} model",
+                f"model: {spec.id} is of kind {spec.kind}, {path} takes one of kind {wanted}",
                 field="model",
             )
-        if spec.error is not None:
-            raise ModelLoadFailed(f"{spec.id} cannot be served: {spec.error}")
+        spec.check()
         return spec
 
     async def _serve(

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from mlxd.config.catalog import ModelSpec
+from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ModelStatus, UnloadResult
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import WorkerState
@@ -82,4 +82,8 @@ class Catalog(Protocol):
 
     def models(self) -> tuple[ModelSpec, ...]:
         """Return all of them, those that cannot be served included."""
+        ...
+
+    def rescan(self) -> None:
+        """Look at the disk again, unless that was just done."""
         ...

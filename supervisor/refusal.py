@@ -19,6 +19,7 @@ from mlxd.protocol.errors import (
     RouteNotFound,
 )
 from mlxd.supervisor import request_trace
+from mlxd.supervisor.body import ClientGone
 
 logger = logging.getLogger("mlxd.front")
 
@@ -70,6 +71,8 @@ class Refusals:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientGone:
+            raise
         except MlxdError as error:
             refused = error
         except Exception:

@@ -1,0 +1,109 @@
+"""A worker that ends or hangs under a request never leaves its client with what looks like a whole answer."""
+
+import asyncio
+import json
+
+import httpx
+import pytest
+from support.deadline import eventually
+from support.front import Front, running_front
+from support.upstream_app import frame
+
+from mlxd.protocol import sse
+from mlxd.protocol.errors import WorkerDied
+
+DIED = WorkerDied("the worker of org/tiny was ended by SIGKILL")
+
+
+def kill(front: Front) -> None:
+    """Break the connections, then report the end as the reap does."""
+    front.worker.die()
+    front.pool.fail_leases(DIED)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_before_the_first_byte_it_is_a_503(stream: bool) -> None:
+    async with running_front() as front:
+        front.worker.before_head = asyncio.Event()
+        asking = asyncio.create_task(
+            front.client.post("/v1/chat/completions", json=front.chat(stream=stream))
+        )
+        await front.worker.arrived.wait()
+        kill(front)
+        response = await asking
+    assert response.status_code == 503
+    error = response.json()["error"]
+    assert (error["code"], error["message"]) == ("worker_died", DIED.message)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+async def test_in_a_stream_it_is_an_error_event_and_no_good_end(cut: bool) -> None:
+    async with running_front() as front:
+        half = [b'data: {"te'] if cut else []
+        front.worker.steps = [frame("one"), *half, asyncio.Event()]
+        content = frame("one") + b"".join(half)
+        received = b""
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with front.client.stream(
+                "POST", "/v1/chat/completions", json=front.chat()
+            ) as response:
+                async for chunk in response.aiter_raw():
+                    received += chunk
+                    if received == content:
+                        kill(front)
+    *_, (_, event) = sse.Parser().feed(received)
+    assert json.loads(event)["error"]["code"] == "worker_died"
+    assert b"[DONE]" not in received
+
+
+async def test_in_a_json_body_the_connection_is_cut() -> None:
+    async with running_front() as front:
+        front.worker.headers = {"content-type": "application/json", "content-length": "100"}
+        front.worker.steps = [b'{"choices":[', asyncio.Event()]
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with front.client.stream(
+                "POST", "/v1/chat/completions", json=front.chat(stream=False)
+            ) as response:
+                async for chunk in response.aiter_raw():
+                    assert chunk == b'{"choices":['
+                    kill(front)
+
+
+async def test_a_worker_that_hangs_is_left_when_the_pool_gives_it_up() -> None:
+    async with running_front() as front:
+        front.worker.steps = [frame("one"), asyncio.Event()]
+        received = b""
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with front.client.stream(
+                "POST", "/v1/chat/completions", json=front.chat()
+            ) as response:
+                async for chunk in response.aiter_raw():
+                    received += chunk
+                    if received == frame("one"):
+                        front.pool.fail_leases(WorkerDied("no step for 120 s"))
+        assert b"no step for 120 s" in received
+        await asyncio.wait_for(front.worker.abandoned.wait(), 5)
+
+
+async def test_an_answer_that_was_complete_when_its_worker_ended_is_delivered() -> None:
+    async with running_front() as front:
+        gate = asyncio.Event()
+        front.worker.before_head = gate
+        asking = asyncio.create_task(front.client.post("/v1/completions", json=front.chat()))
+        await front.worker.arrived.wait()
+        front.pool.fail_leases(DIED)
+        gate.set()
+        response = await asking
+    assert response.status_code == 200
+    assert response.content.endswith(b"[DONE]\n\n")
+
+
+async def test_a_socket_that_is_gone_is_a_503_too() -> None:
+    async with running_front() as front:
+        front.pool.socket += ".gone"
+        asking = asyncio.create_task(front.client.post("/v1/completions", json=front.chat()))
+        await eventually(lambda: front.pool.leases)
+        front.pool.fail_leases(DIED)
+        response = await asking
+    assert response.status_code == 503
+    assert response.json()["error"]["code"] == "worker_died"
