@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from msgspec.structs import replace
-from support.serving import Serving, serving
+from support.app_server import Serving, serving
 from support.upstream_app import ScriptedWorker, scripted_worker
 
 from mlxd.config import document, load

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
-from support.serving import Serving, serving
+from support.app_server import Serving, serving
 
 DONE = b"data: [DONE]\n\n"
 
