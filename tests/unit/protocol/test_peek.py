@@ -58,7 +58,7 @@ def test_a_wrong_field_is_named(body: bytes, field: str | None) -> None:
     "body",
     [
         b"", b" ", b"{", b'{"model": "a"', b'{"model": "a"} x', b'{"model": "a", "x": nope}',
-        b'{"model": "a", "x": 01}', b'{"model": "\xff"}', b'{"model": "\\ud800"}', b"\xef\xbb\xbf{}", 
+        b'{"model": "a", "x": 01}', b'{"model": "\xff"}', b'{"model": "\\ud800"}', b"\xef\xbb\xbf{}",
         b"\x00", b"model=a",
     ],
 )  # fmt: skip
