@@ -48,19 +48,34 @@ def start(
     with log.open("ab") as sink:
         before = sink.tell()
         child = _spawn(line, sink, folder)
-    deadline = time.monotonic() + timeout
-    while child.poll() is None:
-        found = runfile.read(paths.state_dir)
-        if found is not None and found.pid == child.pid and _answers(found):
-            return found
-        if time.monotonic() > deadline:
-            child.terminate()
-            child.wait()
-            raise Failure(f"mlxd did not answer within {timeout:g} s and was stopped; see {log}")
-        time.sleep(_LOOK_AGAIN_S)
+    try:
+        found = _wait_for_answer(child, paths, timeout)
+    except BaseException:
+        # Interrupted: whoever gave up waiting does not want a daemon that nobody knows of.
+        child.terminate()
+        child.wait()
+        raise
+    if found is not None:
+        return found
+    if child.returncode is None:
+        child.terminate()
+        child.wait()
+        raise Failure(f"mlxd did not answer within {timeout:g} s and was stopped; see {log}")
     said = "".join(f"\n  {text}" for text in last_lines(log, _SHOWN_LINES, after=before))
     kind = Misused if child.returncode == Exit.USAGE else Failure
     raise kind(f"mlxd left with exit code {child.returncode} before it answered; {log} says:{said}")
+
+
+def _wait_for_answer(
+    child: "subprocess.Popen[bytes]", paths: Paths, timeout: float
+) -> RunFile | None:
+    deadline = time.monotonic() + timeout
+    while child.poll() is None and time.monotonic() < deadline:
+        found = runfile.read(paths.state_dir)
+        if found is not None and found.pid == child.pid and _answers(found):
+            return found
+        time.sleep(_LOOK_AGAIN_S)
+    return None
 
 
 def _spawn(line: Sequence[str], sink: IO[bytes], folder: Path | None) -> subprocess.Popen[bytes]:
