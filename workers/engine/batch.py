@@ -1,0 +1,227 @@
+"""Step a batch of rows through an mlx-lm model; the only file that knows the insides of mlx-lm's caches.
+
+Everything here runs on the engine thread. One step is kept in flight: while the device computes the tokens of a step,
+Python builds the next one, so tokens are handed over one step after they were asked for.
+"""
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import mlx.core as mx
+from mlx_lm.models.cache import CacheList, make_prompt_cache
+
+from mlxd.workers.engine.logprobs import Details, Logprobs
+from mlxd.workers.engine.sampling import Sampler
+from mlxd.workers.engine.scheduler import CacheShape
+from mlxd.workers.engine.sequence import Sequence
+
+EAGER_BYTES = 64 << 20
+"""Caches beyond this are joined and filtered layer by layer, so that only one layer exists twice."""
+
+
+class Model(Protocol):
+    """A language model of mlx-lm."""
+
+    layers: list[Any]
+
+    def __call__(self, tokens: mx.array, *, cache: list[Any]) -> mx.array:
+        """Return the logits of each position."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sampled:
+    """One row's token, and its log-probabilities where asked for."""
+
+    row: Sequence
+    token: int
+    details: Details
+
+
+def new_cache(model: Model) -> list[Any]:
+    """Return the empty cache of one row."""
+    cache: list[Any] = make_prompt_cache(model)
+    return cache
+
+
+def _leaves(cache: Rows[Any]) -> list[Any]:
+    return [
+        leaf
+        for entry in cache
+        for leaf in (_leaves(entry.caches) if isinstance(entry, CacheList) else [entry])
+    ]
+
+
+def can_batch(cache: Rows[Any]) -> bool:
+    """Tell whether rows with such caches can share a batch.
+
+    A batch of rotating caches drops the first tokens that `keep` asks for, so those run one at a time.
+    """
+    return all(hasattr(leaf, "merge") and not getattr(leaf, "keep", 0) for leaf in _leaves(cache))
+
+
+def cache_bytes(cache: Rows[Any]) -> int:
+    """Return what a cache holds."""
+    return sum(_leaf_bytes(leaf) for leaf in _leaves(cache))
+
+
+def _leaf_bytes(leaf: Any) -> int:
+    try:
+        return int(leaf.nbytes)
+    except (NotImplementedError, AttributeError, TypeError):
+        return 0  # a kind of cache that does not say, or is empty
+
+
+def cache_shape(cache: Rows[Any]) -> CacheShape:
+    """Return what a row weighs, from the cache of a row that has read a token."""
+    fixed, growing = 0, []
+    for leaf in _leaves(cache):
+        keys, values = getattr(leaf, "keys", None), getattr(leaf, "values", None)
+        if isinstance(keys, mx.array) and isinstance(values, mx.array):
+            per_token = keys.nbytes // keys.shape[-2] + values.nbytes // values.shape[-2]
+            growing.append(
+                (per_token, getattr(leaf, "max_size", getattr(leaf, "chunk_size", None)))
+            )
+        else:
+            fixed += _leaf_bytes(leaf)
+    return CacheShape(fixed, tuple(growing))
+
+
+def _evaluate(cache: Rows[Any]) -> None:
+    mx.eval([entry.state for entry in cache])
+
+
+def _merge(caches: Rows[Rows[Any]]) -> list[Any]:
+    return [layers[0].merge(list(layers)) for layers in zip(*caches, strict=True)]
+
+
+def read_slice(model: Model, row: Sequence, tokens: int) -> None:
+    """Read so many more prompt tokens of one row into its own cache."""
+    if row.cache is None:
+        row.cache = new_cache(model)
+    chunk = row.tokens[row.prefilled : row.prefilled + tokens]
+    model(mx.array([chunk]), cache=row.cache)
+    _evaluate(row.cache)
+    row.prefilled += len(chunk)
+
+
+def read_side_by_side(model: Model, rows: Rows[Sequence]) -> list[Any]:
+    """Read whole prompts of rows that have no cache yet, but for their last token; return one cache for all."""
+    prompts = [row.tokens[:-1] for row in rows]
+    width = max(len(prompt) for prompt in prompts)
+    padding = [width - len(prompt) for prompt in prompts]
+    cache = _merge([new_cache(model) for _ in rows])
+    if any(padding):
+        for entry in cache:
+            entry.prepare(lengths=[len(prompt) for prompt in prompts], right_padding=padding)
+    padded = [prompt + [0] * pad for prompt, pad in zip(prompts, padding, strict=True)]
+    model(mx.array(padded), cache=cache)
+    _evaluate(cache)
+    if any(padding):
+        for entry in cache:
+            entry.finalize()
+        _evaluate(cache)
+    for row, prompt in zip(rows, prompts, strict=True):
+        row.prefilled = len(prompt)
+    return cache
+
+
+class DecodeBatch:
+    """Hold the rows that generate, their shared cache and the step in flight."""
+
+    def __init__(self, model: Model, vocab: int) -> None:
+        self._model = model
+        self._vocab = vocab
+        self._sampler = Sampler(vocab)
+        self._changed = False
+        self.rows: list[Sequence] = []
+        self._fresh: set[int] = set()
+        """Rows whose next input is the last token of the prompt, which is not news."""
+        self._cache: list[Any] = []
+        self._alone = False
+        """A single row keeps its plain cache, which is faster than a batch of one, and all that some models have."""
+        self._inputs = mx.zeros((0,), mx.uint32)
+        self._pending: Logprobs | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the shared cache."""
+        return cache_bytes(self._cache)
+
+    def join(self, rows: Rows[Sequence], cache: list[Any], *, merged: bool) -> None:
+        """Add rows whose prompts are read but for the last token; `merged` tells a shared cache from a row's own."""
+        inputs = mx.array([row.tokens[-1] for row in rows], mx.uint32)
+        if not self.rows:
+            self._cache, self._alone, self._inputs = cache, not merged, inputs
+        else:
+            self._extend(cache if merged else _merge([cache]))
+            self._inputs = mx.concatenate([self._inputs, inputs])
+        self.rows = [*self.rows, *rows]
+        self._fresh.update(row.uid for row in rows)
+        self._changed = True
+
+    def _extend(self, cache: list[Any]) -> None:
+        if self._alone:
+            self._cache, self._alone = _merge([self._cache]), False
+        eager = cache_bytes(self._cache) > EAGER_BYTES
+        for mine, theirs in zip(self._cache, cache, strict=True):
+            mine.extend(theirs)
+            if eager:
+                mx.eval(mine.state)
+
+    def remove(self, uids: set[int]) -> bool:
+        """Drop rows, whose tokens in flight are never looked at; tell whether there were any."""
+        keep = [i for i, row in enumerate(self.rows) if row.uid not in uids]
+        if len(keep) == len(self.rows):
+            return False
+        self.rows = [self.rows[i] for i in keep]
+        self._fresh -= uids
+        self._changed = True
+        if not keep:
+            self._cache, self._alone, self._pending = [], False, None
+            self._inputs = mx.zeros((0,), mx.uint32)
+            return True
+        index = mx.array(keep)
+        eager = cache_bytes(self._cache) > EAGER_BYTES
+        for entry in self._cache:
+            entry.filter(index)
+            if eager:
+                mx.eval(entry.state)
+        self._inputs = self._inputs[index]
+        if self._pending is not None:
+            self._pending.keep(keep)
+        return True
+
+    def step(self) -> list[Sampled]:
+        """Start the next token of every row and return those of the step before."""
+        inputs, pending = self._inputs, self._pending
+        if all(row.sampled >= row.limit for row in self.rows):
+            return self._read(
+                inputs, pending
+            )  # the last tokens are on their way: nothing is left to start
+        if self._changed:
+            self._sampler.set_rows(self.rows)
+            self._changed = False
+        logits = self._model(inputs[:, None], cache=self._cache)[:, -1, :]
+        self._inputs = self._sampler.sample(logits)
+        self._pending = Logprobs.gather(self.rows, logits, self._inputs)
+        mx.async_eval(  # type: ignore[no-untyped-call]
+            self._inputs, *(self._pending.arrays if self._pending else ())
+        )
+        sampled = self._read(inputs, pending)
+        self._fresh.clear()
+        return sampled
+
+    def _read(self, inputs: mx.array, pending: Logprobs | None) -> list[Sampled]:
+        tokens = cast(list[int], inputs.tolist())
+        details = pending.read() if pending else {}
+        nothing = Details()
+        return [
+            Sampled(row, token, details.get(i, nothing))
+            for i, (row, token) in enumerate(zip(self.rows, tokens, strict=True))
+            if row.uid not in self._fresh
+        ]

@@ -1,0 +1,61 @@
+"""Hold what other threads tell the engine thread."""
+
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.workers.engine.request import GenerateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Ask for a row; the request was found valid."""
+
+    uid: int
+    request: GenerateRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Ask that a row leaves; unknown and ended rows are no error."""
+
+    uid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Ask the loop to end, and the process to leave with `code`."""
+
+    code: ExitCode
+    error: MlxdError
+
+
+Message = Submit | Cancel | Leave
+
+
+class Inbox:
+    """Queue messages in order; putting never waits."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Message] = SimpleQueue()
+
+    def put(self, message: Message) -> None:
+        """Add a message; any thread may call this."""
+        self._queue.put(message)
+
+    def take(self) -> list[Message]:
+        """Return all that is there, without waiting."""
+        found = []
+        while True:
+            try:
+                found.append(self._queue.get_nowait())
+            except Empty:
+                return found
+
+    def wait(self, seconds: float | None = None) -> list[Message]:
+        """Return all that is there as soon as there is something, or nothing when the time is over."""
+        try:
+            return [self._queue.get(timeout=seconds), *self.take()]
+        except Empty:
+            return []

@@ -1,0 +1,65 @@
+"""Hold one row from its submission to its end, as the engine thread sees it."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mlxd.protocol.errors import MlxdError
+from mlxd.workers.engine.request import GenerateRequest, TokenOutput
+
+
+class SequenceState(StrEnum):
+    """Where a row is; a row moves forward only, and only the engine thread moves it."""
+
+    WAITING = "waiting"
+    PREFILL = "prefill"
+    DECODE = "decode"
+
+
+@dataclass(eq=False, slots=True)
+class Sequence:
+    """Own the tokens and counters of one row."""
+
+    uid: int
+    request: GenerateRequest
+    limit: int
+    """New tokens at most: what was asked for, or what the window leaves."""
+    seed: int
+    """First word of the row's random keys; the second is the position in the answer."""
+    tokens: list[int] = field(default_factory=list)
+    """The prompt, then what was generated and handed over."""
+    state: SequenceState = SequenceState.WAITING
+    prefilled: int = 0
+    """Prompt tokens in the row's cache."""
+    sampled: int = 0
+    """Tokens sampled, the one still on the device included."""
+    cache: list[Any] | None = None
+    """The row's own cache while its prompt is read in more than one slice."""
+
+    def __post_init__(self) -> None:
+        self.tokens = list(self.request.prompt)
+
+    @property
+    def to_prefill(self) -> int:
+        """Prompt tokens still to be read; the last one is the decode step's first input."""
+        return len(self.request.prompt) - 1 - self.prefilled
+
+    @property
+    def generated(self) -> int:
+        """Tokens generated and handed over."""
+        return len(self.tokens) - len(self.request.prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Carry one row's news of one step to the HTTP thread; an error or a finish reason ends the row."""
+
+    uid: int
+    outputs: tuple[TokenOutput, ...] = ()
+    error: MlxdError | None = None
+    cached_tokens: int = 0
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the row is over with this."""
+        return self.error is not None or any(output.finish_reason for output in self.outputs)

@@ -1,0 +1,152 @@
+"""Load a text model, prove that it can speak, and run it."""
+
+import gc
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx_lm.utils
+
+from mlxd.protocol.errors import MlxdError, ModelLoadFailed
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers import limits, weights
+from mlxd.workers.api import app
+from mlxd.workers.engine import batch as batches
+from mlxd.workers.engine import scheduler
+from mlxd.workers.engine.handle import Engine
+from mlxd.workers.engine.inbox import Leave
+from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.self_test import speak
+from mlxd.workers.engine.stats import Board
+from mlxd.workers.engine.validate import Window
+from mlxd.workers.kinds.registry import Surroundings
+from mlxd.workers.model import TextModel, context_length, eos_token_ids
+
+log = logging.getLogger(__name__)
+
+CACHE_SHARE = 0.8
+"""Part of the memory beside the weights that rows' caches may take; a join needs room for a second copy of a layer."""
+
+
+class Text:
+    """Own a text model and its loop."""
+
+    def __init__(self, model: TextModel, lane: Lane, around: Surroundings) -> None:
+        spec = model.spec
+        board = Board(lane.bounds.max_batch)
+        capacity = lane.bounds.max_batch + spec.max_queue
+        window = Window(model.vocab_size, model.context_length)
+        self._engine = Engine(around.inbox, board, window, capacity=capacity)
+        outlets = Outlets(self._engine.publish, around.beat, limits.is_device_error)
+        self._loop: EngineLoop | None = EngineLoop(lane, around.inbox, board, outlets)
+        self._loop.counters.wired_limit_bytes = limits.wire(around.granted.wired)
+        self.weights_bytes = model.weights_bytes
+        self.context_length = model.context_length
+        self.app = app.build(model, self._engine)
+
+    def run(self) -> Leave:
+        """Run the engine loop until the inbox says to leave."""
+        assert self._loop is not None
+        return self._loop.run()
+
+    def close(self, error: MlxdError) -> None:
+        """Fail what runs and whatever comes; any thread may call this."""
+        self._engine.close(error)
+
+    def free(self) -> None:
+        """Drop the model."""
+        self._loop = None
+        gc.collect()
+
+
+def load(spec: WorkerSpec, around: Surroundings) -> Text:
+    """Read weights and tokenizer at the same time, generate a token, and return the model."""
+    begun = time.perf_counter()
+    limits.forbid_wiring()
+    folder = Path(spec.path)
+    config = weights.refuse_code(folder)
+    tokenizer = _Tokenizer(folder, spec)
+    model, merged = _build(folder, spec)
+    size = weights.read(model, around.progress, around.leaving.is_set)
+    words = tokenizer.result()
+    window = context_length(config, words, spec.context_length)
+    ends = eos_token_ids(
+        config.get("eos_token_id"),
+        merged.get("eos_token_id"),
+        words.eos_token_id,
+        words.eos_token_ids,
+    )
+    lane = _lane(model, spec, window, ends, around.granted.memory - size)
+    lane = speak(lane)
+    log.info(
+        "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
+        spec.model_id, time.perf_counter() - begun, size, window, lane.vocab, lane.bounds.max_batch,
+    )  # fmt: skip
+    text = TextModel(spec, words, lane.vocab, window, size, ends)
+    return Text(text, lane, around)
+
+
+def _build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
+    """Return the model with its weights still on disk, and its config with generation_config.json laid over."""
+    try:
+        model, config = mlx_lm.utils.load_model(folder, lazy=True)
+        if spec.adapter:
+            model = mlx_lm.utils.load_adapters(model, spec.adapter)
+            model.eval()
+    except Exception as error:
+        if limits.is_out_of_memory(error):
+            raise
+        raise ModelLoadFailed(f"{spec.path}: {error}") from error
+    return model, config
+
+
+def _lane(model: Any, spec: WorkerSpec, window: int, ends: frozenset[int], room: int) -> Lane:
+    """Find out by a first token what the model's caches weigh, whether rows can share them, how wide its logits are."""
+    cache = batches.new_cache(model)
+    logits = model(mx.array([[0]]), cache=cache)
+    if not mx.isfinite(logits).all().item():
+        raise ModelLoadFailed(
+            f"{spec.path}: the model's output is not finite; the weights are damaged"
+        )
+    many = batches.can_batch(cache)
+    if not many:
+        log.warning(
+            "rows of this model cannot share a batch, serving one at a time model=%s", spec.model_id
+        )
+    bounds = scheduler.Bounds(
+        max_batch=spec.max_batch if many else 1,
+        cache_shape=batches.cache_shape(cache),
+        cache_budget=int(max(room, 0) * CACHE_SHARE),
+    )
+    return Lane(model, logits.shape[-1], window, ends, bounds)
+
+
+class _Tokenizer:
+    """Load the tokenizer on a thread beside the weights; of a large vocabulary it takes longer than small weights."""
+
+    def __init__(self, folder: Path, spec: WorkerSpec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._found: Any = None
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._load, name="tokenizer", daemon=True)
+        self._thread.start()
+
+    def _load(self) -> None:
+        extra: dict[str, Any] = {"trust_remote_code": False}
+        if self._spec.chat_template is not None:
+            extra["chat_template"] = self._spec.chat_template
+        try:
+            self._found = mlx_lm.utils.load_tokenizer(self._folder, extra)
+        except Exception as error:
+            self._error = error
+
+    def result(self) -> Any:
+        """Return the tokenizer, or raise ModelLoadFailed."""
+        self._thread.join()
+        if self._error is not None:
+            raise ModelLoadFailed(f"{self._folder}: the tokenizer: {self._error}") from self._error
+        return self._found

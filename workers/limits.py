@@ -1,0 +1,103 @@
+"""Set and read back what MLX may take of the machine; the one place in the workers that asks Metal."""
+
+import logging
+import sys
+from dataclasses import dataclass
+
+import mlx.core as mx
+
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.protocol.spec import WorkerSpec
+
+log = logging.getLogger(__name__)
+
+CACHE_SHARE = 0.1
+"""Part of the memory limit that freed buffers may keep where the spec says nothing."""
+
+_DEVICE_ERRORS = ("[metal]", "command buffer", "resource limit", "[cuda]")
+_MEMORY_ERRORS = (
+    "malloc",
+    "out of memory",
+    "unable to allocate",
+    "insufficient memory",
+    "bad_alloc",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What was set, in bytes."""
+
+    memory: int
+    cache: int
+    wired: int
+
+
+def grant(spec: WorkerSpec) -> Granted:
+    """Set the limits of the spec, clamped to the device; a size the device does not have is logged, never fatal."""
+    device = mx.device_info()
+    most = int(device.get("max_recommended_working_set_size", 0)) or mx.get_memory_limit()
+    memory = _clamp("memory_limit", spec.memory_limit if spec.memory_limit else most, most)
+    cache = memory * CACHE_SHARE if spec.cache_limit is None else spec.cache_limit
+    granted = Granted(
+        memory,
+        _clamp("cache_limit", int(cache), memory),
+        _clamp("wired_limit", spec.wired_limit, most),
+    )
+    mx.set_memory_limit(granted.memory)
+    mx.set_cache_limit(granted.cache)
+    wire(granted.wired)
+    return granted
+
+
+def _clamp(name: str, wanted: int, most: int) -> int:
+    if 0 <= wanted <= most:
+        return wanted
+    log.warning("%s=%d is beyond what the device allows, using %d", name, wanted, most)
+    return min(max(wanted, 0), most)
+
+
+def wire(limit: int) -> int:
+    """Set the wired limit and return the one that was in force; never while the device computes."""
+    return int(mx.set_wired_limit(limit))
+
+
+def forbid_wiring() -> None:
+    """Keep mlx-lm from wiring all the memory the device recommends, which it does wherever it generates.
+
+    A wired limit above zero is what makes macOS panic under load (mlx#3186), and limits of processes add up.
+    """
+    import mlx_lm.generate
+    import mlx_lm.utils
+
+    for module in (mlx_lm.utils, sys.modules["mlx_lm.generate"]):
+        if not hasattr(module, "maybe_set_recommended_wired_limit"):
+            raise RuntimeError("mlx-lm no longer has maybe_set_recommended_wired_limit")
+        setattr(module, "maybe_set_recommended_wired_limit", lambda: None)  # noqa: B010
+
+
+def is_device_error(error: Exception) -> bool:
+    """Tell whether the GPU itself failed; nothing computed after that in this process can be trusted."""
+    text = str(error).lower()
+    if "resource limit" in text:
+        log.error("the device ran out of buffers: buffer count, not bytes")
+    return any(mark in text for mark in _DEVICE_ERRORS)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether memory ran out."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(mark in text for mark in _MEMORY_ERRORS)
+
+
+def release(code: ExitCode) -> None:
+    """Give everything back that MLX holds, on the thread that used it."""
+    mx.synchronize()
+    mx.clear_cache()
+    wire(0)
+    log.info(
+        "freed active_bytes=%d cache_bytes=%d code=%s",
+        mx.get_active_memory(),
+        mx.get_cache_memory(),
+        code.name,
+    )

@@ -1,0 +1,154 @@
+"""Be a worker: load the model the supervisor names, answer for it, give all of it back on the way out."""
+
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+from mlxd.protocol.control import Failed, Hello, Ready
+from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers.engine.inbox import Inbox, Leave
+from mlxd.workers.reporting import Listener, Reporter, stopping
+
+log = logging.getLogger(__name__)
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+STANDBY_AFTER = 0.05
+"""Seconds without a model after which the worker is one kept in reserve, and imports what most models need."""
+SWITCH_SECONDS = 0.0002
+"""How long the HTTP thread may hold the interpreter while the engine thread waits for it (default 0.005)."""
+LAST_WORDS = 1.0
+"""Seconds the HTTP thread gets to write the errors of rows that were cut off."""
+
+
+def run(control: socket.socket) -> NoReturn:
+    """Be the worker at the other end of `control` until told to leave, and leave the process with a named code."""
+    _prepare()
+    worker = Worker(control)
+    try:
+        code = worker.work()
+    except Exception as error:
+        code = worker.fail(error)
+    logging.shutdown()
+    os._exit(code)  # interpreter teardown with MLX threads alive can abort
+
+
+def _prepare() -> None:
+    os.environ.update(ENVIRONMENT)
+    sys.modules["torch"] = None  # type: ignore[assignment]  # transformers would import it: seconds and 500 MB
+    sys.setswitchinterval(SWITCH_SECONDS)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+
+
+class Worker:
+    """Hold the process's threads together; its methods run on the main thread unless they say otherwise."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._reporter = Reporter(control)
+        self._listener = Listener(control, self._on_leave)
+        self._inbox = Inbox()
+        self._leaving = threading.Event()
+        self._left = Leave(ExitCode.OK, stopping("stop"))
+        self._close: Callable[[MlxdError], None] = lambda error: None
+
+    def _on_leave(self, code: ExitCode, reason: str) -> None:
+        """Fail what runs and wake the engine thread; runs on the control thread."""
+        self._left = Leave(code, stopping(reason))
+        self._leaving.set()
+        self._inbox.put(self._left)
+        self._close(self._left.error)
+
+    def work(self) -> ExitCode:
+        """Live the worker's whole life; return the code to leave with."""
+        self._listener.start()
+        self._reporter.send(Hello(os.getpid()))
+        start = self._listener.wait_for_start(STANDBY_AFTER)
+        if start is None and not self._leaving.is_set():
+            _import_text()
+            start = self._listener.wait_for_start()
+        if start is None:
+            return self._left.code
+        return self._serve(start.spec)
+
+    def _serve(self, spec: WorkerSpec) -> ExitCode:
+        from mlxd.workers import limits
+        from mlxd.workers.http_thread import HttpThread
+        from mlxd.workers.kinds import registry
+
+        begun = time.perf_counter()
+        self._reporter.set_interval(spec.heartbeat_interval)
+        around = registry.Surroundings(
+            inbox=self._inbox,
+            granted=limits.grant(spec),
+            progress=self._reporter.progress,
+            beat=self._reporter.beat,
+            leaving=self._leaving,
+        )
+        served = registry.find(spec.kind)(spec, around)
+        self._close = served.close
+        http = HttpThread(served.app, spec.socket)
+        http.start()
+        seconds = time.perf_counter() - begun
+        self._reporter.send(Ready(served.weights_bytes, served.context_length, seconds))
+        leave = served.run()
+        if leave.code is not self._left.code:
+            self._report(leave.code, leave.error.message)
+        served.close(leave.error)
+        served.free()
+        limits.release(leave.code)
+        http.stop(LAST_WORDS)
+        return leave.code
+
+    def fail(self, error: Exception) -> ExitCode:
+        """Report an error that ended the worker, free what it holds, and return the code to leave with."""
+        from mlxd.workers import limits
+
+        code = self._left.code if self._leaving.is_set() else _code_of(error)
+        if not self._leaving.is_set():
+            message = (
+                error.message
+                if isinstance(error, MlxdError)
+                else f"{type(error).__name__}: {error}"
+            )
+            log.error("worker failed code=%s message=%s", code.name, message, exc_info=error)
+            self._report(code, message)
+        traceback.clear_frames(error.__traceback__)
+        limits.release(code)
+        return code
+
+    def _report(self, code: ExitCode, message: str) -> None:
+        self._reporter.send(Failed(code, message))
+
+
+def _code_of(error: Exception) -> ExitCode:
+    from mlxd.workers import limits
+    from mlxd.workers.kinds.registry import MissingExtra, UnservedKind
+
+    if isinstance(error, MissingExtra):
+        return ExitCode.MISSING_EXTRA
+    if isinstance(error, UnservedKind):
+        return ExitCode.BAD_SPEC
+    if limits.is_device_error(error):
+        return ExitCode.POISONED
+    if limits.is_out_of_memory(error):
+        return ExitCode.OUT_OF_MEMORY
+    return ExitCode.LOAD_FAILED
+
+
+def _import_text() -> None:
+    """Import what a text model needs, so that a worker in reserve takes one in a fraction of a second."""
+    import mlxd.workers.http_thread
+    import mlxd.workers.kinds.text  # noqa: F401

@@ -1,0 +1,117 @@
+"""Read a model's weights into memory, on the thread that will use them, and tell how far it is."""
+
+import json
+import resource
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+
+from mlxd.protocol.errors import ModelLoadFailed
+
+PORTION = 32 << 20
+"""Bytes evaluated at once: small enough that each portion is done long before anybody loses patience."""
+REPORT_SECONDS = 0.1
+WITNESS_SECONDS = 1.0
+
+Report = Callable[[int, int], None]
+"""Takes bytes read and bytes in all."""
+
+
+class LoadStopped(Exception):
+    """Report that the load was given up because the worker was told to leave."""
+
+
+def refuse_code(folder: Path) -> dict[str, Any]:
+    """Return config.json; raises ModelLoadFailed for a folder that is none, or whose model is code of its own."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelLoadFailed(f"{folder}: no readable config.json ({error.strerror})") from None
+    except ValueError as error:
+        raise ModelLoadFailed(f"{folder}/config.json is not valid JSON: {error}") from None
+    if not isinstance(config, dict):
+        raise ModelLoadFailed(f"{folder}/config.json: expected an object")
+    if config.get("model_file"):
+        raise ModelLoadFailed(
+            f"{folder}: runs code of its own ({config['model_file']}), which mlxd does not"
+        )
+    return config
+
+
+def arrays_of(model: Any) -> list[mx.array]:
+    """Return every array of a model once, those outside its parameters included."""
+    leaves = cast(list[tuple[str, object]], tree_flatten(model))
+    arrays = {id(leaf): leaf for _, leaf in leaves if isinstance(leaf, mx.array)}
+    return list(arrays.values())
+
+
+def read(model: Any, report: Report, stopped: Callable[[], bool]) -> int:
+    """Evaluate all arrays portion by portion and return their bytes; raises LoadStopped."""
+    arrays = arrays_of(model)
+    total = sum(array.nbytes for array in arrays)
+    with Progress(total, report) as progress:
+        portion: list[mx.array] = []
+        waiting = 0
+        for array in arrays:
+            if stopped():
+                raise LoadStopped
+            portion.append(array)
+            waiting += array.nbytes
+            if waiting >= PORTION:
+                mx.eval(portion)
+                progress.add(waiting)
+                portion, waiting = [], 0
+        mx.eval(portion)
+        progress.add(waiting)
+    report(total, total)
+    return total
+
+
+class Progress:
+    """Report bytes read as they are read, and that a single large array is still being read.
+
+    A disk may need minutes for one array. While the system counts reads of this process, the load is alive; when it
+    does not, nothing is reported, and the supervisor's patience runs out.
+    """
+
+    def __init__(self, total: int, report: Report) -> None:
+        self._total = total
+        self._report = report
+        self._read = 0
+        self._reported = 0.0
+        self._over = threading.Event()
+        self._witness = threading.Thread(target=self._watch, name="load-progress", daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self._report(0, self._total)
+        self._witness.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._witness.join()
+
+    def add(self, size: int) -> None:
+        """Count bytes that are in memory now."""
+        self._read += size
+        now = time.monotonic()
+        if now - self._reported >= REPORT_SECONDS:
+            self._reported = now
+            self._report(self._read, self._total)
+
+    def _watch(self) -> None:
+        seen = _blocks_read()
+        while not self._over.wait(WITNESS_SECONDS):
+            blocks = _blocks_read()
+            if blocks != seen:
+                seen = blocks
+                self._report(self._read, self._total)
+
+
+def _blocks_read() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_inblock
