@@ -1,32 +1,12 @@
 """However an answer is cut into chunks, its text, reasoning and calls are the same."""
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.markup_cases import BAD, GOOD, MARKUP, TEXTS, parse
 from support.splits import cut, places
 
 from mlxd.workers.chat.markup import Kind, Markup, Piece, Splitter
-from mlxd.workers.chat.tools import ParsedCall, read_calls
-
-MARKUP = Markup(
-    think_start="<think>", think_end="</think>", tool_start="<tool_call>", tool_end="</tool_call>"
-)
-GOOD = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
-BAD = "<tool_call>\n{nonsense\n</tool_call>"
-WORDS = st.sampled_from(
-    ["<think>", "</think>", GOOD, BAD, "<tool_call>", "</tool_call>", "<", "</", "<tool", "<thi"]
-    + [" ", "\n\n", "Hello", "<b>", "é🙂", "a < b", "<<think>", "<tool_<tool_call>"]
-)
-TEXTS = st.lists(WORDS, max_size=12).map("".join)
-
-
-def parse(text: str) -> tuple[ParsedCall, ...] | None:
-    try:
-        return read_calls(json.loads(text))
-    except ValueError:
-        return None
 
 
 def split(chunks: list[str], *, tools: bool, reasoning: bool, complete: bool = True) -> list[Piece]:
