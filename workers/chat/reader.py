@@ -90,7 +90,7 @@ class Reader:
         text = "" if ended else self._detokenizer.add(output.token)
         if self._positions is not None and output.logprob is not None and not ended:
             entry = TokenLogprob(output.token, output.logprob, output.top_logprobs)
-            self._positions.append(_Position(self._length, self._length + len(text), entry))
+            self._positions.append(_Position(self._length, self._length, entry))
         if output.finish_reason is not None:
             text += self._detokenizer.finish()
         reason = self._take(self._split(text), events)
@@ -102,10 +102,14 @@ class Reader:
         return reason or (EndReason.STOP if ended else EndReason.LENGTH)
 
     def _split(self, text: str) -> Sequence[Piece]:
-        start = self._length
-        self._length += len(text)
         if not text:
             return ()
+        start = self._length
+        self._length += len(text)
+        for position in reversed(self._positions or ()):
+            if position.start < start:
+                break
+            position.end = self._length
         return (
             (Piece(Kind.TEXT, text, start),)
             if self._splitter is None

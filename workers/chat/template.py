@@ -13,6 +13,7 @@ from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.normalize import messages_for
 from mlxd.workers.chat.request import ChatRequest
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
+from mlxd.workers.engine.detokenize import prepare
 
 _log = logging.getLogger(__name__)
 _THREADS = 4
@@ -46,6 +47,13 @@ class PromptWriter:
             _THREADS if self._core is not None else 1, thread_name_prefix="mlxd-prompt"
         )
         self.format = format_of(tokenizer)
+        self._executor.submit(self._warm)
+
+    def _warm(self) -> None:
+        """Do what takes a moment ahead of the first request: compile the template, make the tables of tokens."""
+        prepare(self._tokenizer)
+        if self._tokenizer.has_chat_template:
+            _log.debug("chat template: %s", self.traits)
 
     async def chat(self, request: ChatRequest) -> Prompt:
         """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
