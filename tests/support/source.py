@@ -2,11 +2,22 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("protocol", "config", "supervisor", "workers")
+MLX = frozenset({"mlx", "mlx_lm", "numpy", "transformers", "tokenizers"})
+WEB = frozenset({"starlette", "uvicorn"})
+ALLOWED = {
+    "protocol": {"msgspec", "mlxd.protocol"},
+    "config": {"msgspec", "yaml", "mlxd.protocol", "mlxd.config"},
+    "supervisor": {
+        *WEB, "click", "httpx", "msgspec", "psutil", "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
+    },
+    "workers": {*WEB, "mlx", "mlx_lm", "msgspec", "numpy", "mlxd.protocol", "mlxd.workers"},
+}  # fmt: skip
+"""What each folder may import beside the standard library; `click` only under supervisor/cli/."""
+FOLDERS = tuple(ALLOWED)
 
 
 def product_files() -> list[Path]:
@@ -51,7 +62,7 @@ def top_level_imports(tree: ast.Module) -> Iterator[str]:
             yield from imports(node)
 
 
-def under(module: str, prefixes: set[str]) -> bool:
+def under(module: str, prefixes: Set[str]) -> bool:
     """Tell whether a dotted name is one of the prefixes or inside one."""
     return any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
 
