@@ -147,7 +147,7 @@ def _decoded(content: bytes, kind: type[T]) -> T:
         if refused.field is None and (named := _NAMED_FIELD.search(refused.message)):
             refused.field = named[1]
         raise refused from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidRequest(f"the body is not valid JSON: {error}") from None
 
 

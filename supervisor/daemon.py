@@ -40,7 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error), _FAILED)
     log_lines.configure(settings.server.log_level)
     with public:
-        asyncio.run(_serve(settings, paths, public))
+        try:
+            asyncio.run(_serve(settings, paths, public))
+        except ConfigError as error:
+            return _refuse(str(error), _MISUSED)
     return 0
 
 
@@ -69,7 +72,8 @@ class _Version(argparse.Action):
     """Look the version up only when it is asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *rest: object) -> None:
-        parser.exit(message=f"mlxd {_version()}\n")
+        print(f"mlxd {_version()}")
+        parser.exit()
 
 
 def _version() -> str:

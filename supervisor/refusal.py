@@ -116,10 +116,13 @@ def from_worker(status: int, body: bytes) -> MlxdError:
     return error
 
 
-def _tree(kind: type[MlxdError]) -> Iterator[type[MlxdError]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _tree(child)
+def _leaves(kind: type[MlxdError]) -> Iterator[type[MlxdError]]:
+    """Yield the classes that are raised; those above them only sort them."""
+    children = kind.__subclasses__()
+    if not children:
+        yield kind
+    for child in children:
+        yield from _leaves(child)
 
 
-_BY_CODE = {kind.code: kind for kind in reversed(list(_tree(MlxdError))) if kind is not ConfigError}
+_BY_CODE = {kind.code: kind for kind in _leaves(MlxdError) if kind is not ConfigError}

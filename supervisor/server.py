@@ -17,6 +17,7 @@ logger = logging.getLogger("mlxd.server")
 _KEEP_ALIVE_S = 75
 """Idle connections live longer than the pools of usual clients keep them, so none is closed under a request."""
 _LAST_RESPONSES_S = 5.0
+_FLUSH_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -52,6 +53,7 @@ class Server:
         self._drain = drain
         self._hurry = hurry
         self._stop = asyncio.Event()
+        self._hurried = asyncio.Event()
         config = uvicorn.Config(
             app,
             http="h11",
@@ -76,21 +78,31 @@ class Server:
         loop.call_soon(on_listening)
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
         await self._drain()
         await self._last_responses(serving)
 
     async def _last_responses(self, serving: "asyncio.Task[None]") -> None:
         """Let requests say their last word; what then still runs is cut off."""
-        done, _ = await asyncio.wait((serving,), timeout=_LAST_RESPONSES_S)
-        if not done:
+        hurried = asyncio.create_task(self._hurried.wait())
+        waited_for = (serving, hurried)
+        await asyncio.wait(
+            waited_for, timeout=_LAST_RESPONSES_S, return_when=asyncio.FIRST_COMPLETED
+        )
+        hurried.cancel()
+        if not serving.done():
+            self._uvicorn.force_exit = True
             for task in self._uvicorn.server_state.tasks:
                 task.cancel()
-            self._uvicorn.force_exit = True
+            await asyncio.wait((serving,), timeout=_FLUSH_S)
+            for connection in list(self._uvicorn.server_state.connections):
+                connection.transport.abort()  # its client does not read
         await serving
 
     def _on_signal(self, number: int) -> None:
         if self._stop.is_set():
             logger.warning("signal=%s hurrying", signal.Signals(number).name)
+            self._hurried.set()
             self._hurry()
             return
         logger.info("signal=%s stopping", signal.Signals(number).name)

@@ -116,7 +116,7 @@ async def test_with_a_key_set_nothing_but_health_answers_without_it(method: str,
         without = await front.client.request(method, path)
         wrong = await front.client.request(method, path, headers={"x-api-key": "another"})
         near = await front.client.request(method, path, headers={"x-api-key": "the kex"})
-        odd = await front.client.request(method, path, headers={"x-api-key": b"\xff"})
+        odd = await front.client.request(method, path, headers={b"x-api-key": b"\xff"})
         health = await front.client.get("/health")
     for response in (without, wrong, near, odd):
         assert response.status_code == 401

@@ -169,7 +169,7 @@ async def test_a_malformed_body_is_a_400_that_names_the_field(
 ) -> None:
     async with running_front() as front:
         response = await front.client.post(path, content=body)
-        assert front.pool.loads == front.pool.unloads == []
+        assert not front.pool.loads and not front.pool.unloads
     error = response.json()["error"]
     assert (response.status_code, error["param"]) == (400, field)
     assert field is None or field in error["message"]

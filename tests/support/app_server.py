@@ -43,7 +43,7 @@ class Serving:
     def break_connections(self) -> None:
         """End all connections as the death of a process does."""
         for connection in list(self._server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]  # h11 only, and connected
+            connection.transport.abort()
 
     async def close(self) -> None:
         """Stop listening, break what is left, wait for the requests to end."""

@@ -1,7 +1,7 @@
 """Be a worker as the front sees one: a real HTTP server on a Unix socket that follows a script."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +37,7 @@ class ScriptedWorker:
     socket: Path
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/event-stream"})
-    steps: list[Step] = field(default_factory=lambda: [frame("hello"), DONE])
+    steps: Sequence[Step] = field(default_factory=lambda: [frame("hello"), DONE])
     before_head: asyncio.Event | None = None
     seen: list[Seen] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)

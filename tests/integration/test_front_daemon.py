@@ -1,0 +1,168 @@
+"""The command `mlxd`: what it refuses to do, what it leaves behind, and how it stops."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+from support.daemon import BIN, Home
+
+from mlxd.supervisor import runfile
+
+SCRIPT = Path(__file__).parents[1] / "support" / "server_script.py"
+
+
+def run(home: Home, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run `mlxd` where it should leave at once."""
+    return subprocess.run(
+        [BIN / "mlxd", *words],
+        env=home.environment() | env,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+
+@contextmanager
+def started(
+    command: list[str | Path], env: Mapping[str, str] | None = None
+) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command; it is killed should the test leave it running."""
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def first_line(process: "subprocess.Popen[str]") -> str:
+    """Wait for the first line of output."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def run_dir(home: Home) -> Path:
+    """Return the folder of all daemons' sockets."""
+    return Path(home.environment()["MLXD_RUN_DIR"])
+
+
+def test_it_says_where_it_listens_and_leaves_nothing_behind(home: Home) -> None:
+    stale = run_dir(home) / "999999999"
+    stale.mkdir(parents=True)
+    with started([BIN / "mlxd"], home.environment()) as process:
+        said, _, url = first_line(process).rpartition(" ")
+        assert said == "mlxd listening on"
+        assert httpx.get(url + "/health").json()["status"] == "ok"
+        found = runfile.running(home.state_dir)
+        assert found is not None
+        assert (found.pid, found.url) == (process.pid, url)
+        sockets = run_dir(home) / str(process.pid)
+        assert sockets.stat().st_mode & 0o777 == 0o700
+        assert not stale.exists()
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert not sockets.exists()
+    assert runfile.read(home.state_dir) is None
+
+
+def test_it_is_small_and_never_wakes_up_for_nothing(home: Home) -> None:
+    with started([BIN / "mlxd"], home.environment()) as process:
+        url = first_line(process).rpartition(" ")[2]
+        for _ in range(20):
+            httpx.get(url + "/v1/models")
+        watched = psutil.Process(process.pid)
+        wakes = watched.num_ctx_switches().voluntary
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=2)
+        assert watched.num_ctx_switches().voluntary - wakes < 10
+        assert watched.memory_info().rss < 60e6
+
+
+def test_a_taken_port_is_refused_naming_its_holder(home: Home) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        done = run(home, "--port", str(port))
+    assert done.returncode == 1
+    # The holder is this very process, which psutil can see.
+    assert f"port {port} on 127.0.0.1 is taken by pid {os.getpid()}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_an_address_that_others_reach_needs_a_key(home: Home, host: str) -> None:
+    done = run(home, "--host", host)
+    assert done.returncode == 2
+    assert f"server.host: {host} can be reached from other machines" in done.stderr
+
+
+def test_with_a_key_it_listens_for_others_too(home: Home) -> None:
+    env = home.environment() | {"MLXD_SERVER_API_KEY": "k"}
+    with started([BIN / "mlxd", "--host", "0.0.0.0"], env) as process:
+        url = first_line(process).rpartition(" ")[2]
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(url + "/v1/models").status_code == 401
+        assert httpx.get(url + "/v1/models", headers={"x-api-key": "k"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "env", "named"),
+    [
+        (["--config", "/no/such/file"], {}, "/no/such/file"),
+        ([], {"MLXD_SERVER_PORT": "high"}, "MLXD_SERVER_PORT"),
+        (["--host", "no such host"], {}, "server.host: 'no such host'"),
+        (["--port", "65536"], {}, "expected 0 to 65535"),
+        (["--what"], {}, "--what"),
+    ],
+)
+def test_nonsense_is_a_sentence_and_exit_code_2(
+    home: Home, words: list[str], env: dict[str, str], named: str
+) -> None:
+    done = run(home, *words, **env)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_it_tells_its_version(home: Home) -> None:
+    done = run(home, "--version")
+    assert (done.returncode, done.stdout.split()[0]) == (0, "mlxd")
+
+
+def test_a_signal_lets_requests_end_and_takes_no_new_ones() -> None:
+    with started([sys.executable, "-P", SCRIPT, "finish"]) as process:
+        url = first_line(process)
+        with httpx.stream("GET", url) as response:
+            chunks = response.iter_raw()
+            assert next(chunks) == b"begun "
+            process.terminate()
+            assert b"".join(chunks) == b"ended"
+        output, errors = process.communicate(timeout=20)
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+    assert (process.returncode, output) == (0, "draining\nover\n")
+    assert "Traceback" not in errors
+
+
+def test_a_second_signal_does_not_wait_for_requests() -> None:
+    with started([sys.executable, "-P", SCRIPT, "wait"]) as process:
+        url = first_line(process)
+        with pytest.raises(httpx.RemoteProtocolError), httpx.stream("GET", url) as response:
+            chunks = response.iter_raw()
+            assert next(chunks) == b"begun "
+            process.terminate()
+            assert first_line(process) == "draining"
+            process.terminate()
+            next(chunks)
+        output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output) == (0, "over\n")
+    assert "hurrying" in errors
+    assert "Traceback" not in errors

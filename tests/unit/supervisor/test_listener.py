@@ -1,0 +1,82 @@
+"""The public port is taken first, as asked, and refused in words."""
+
+import os
+import resource
+import socket
+
+import pytest
+
+from mlxd.config.settings import Server
+from mlxd.protocol.errors import ConfigError
+from mlxd.supervisor import auth, listener
+from mlxd.supervisor.listener import PortTaken
+
+
+def test_port_0_takes_a_free_one_and_connections_queue_at_once() -> None:
+    with listener.listen("127.0.0.1", 0) as taken:
+        url = listener.url_of(taken)
+        assert url == f"http://127.0.0.1:{taken.getsockname()[1]}"
+        with socket.create_connection(taken.getsockname(), timeout=5):
+            pass
+
+
+def test_asyncio_will_switch_off_nagles_algorithm_on_its_connections() -> None:
+    """asyncio does so only for sockets that name their protocol; without it each response waits 40 ms."""
+    with listener.listen("127.0.0.1", 0) as taken:
+        assert taken.proto == socket.IPPROTO_TCP
+
+
+def test_a_taken_port_names_its_holder() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken"):
+            listener.listen("127.0.0.1", port)
+
+
+def test_an_address_of_all_is_reached_over_loopback() -> None:
+    with listener.listen("0.0.0.0", 0) as taken:
+        assert listener.url_of(taken).startswith("http://127.0.0.1:")
+
+
+def test_a_name_means_its_ipv4_address_where_it_has_one() -> None:
+    assert listener.address_of("localhost") == "127.0.0.1"
+    assert listener.address_of("127.0.0.2") == "127.0.0.2"
+    with pytest.raises(OSError):
+        listener.address_of("no such host")
+
+
+def test_the_limit_of_open_files_is_raised() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = min(256, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, hard))
+    try:
+        listener.allow_many_files()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(10240, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert os.getpid()
+
+
+def server(host: str, api_key: str | None) -> Server:
+    return Server(
+        host=host,
+        port=0,
+        allowed_hosts=(),
+        cors_origins=(),
+        api_key=api_key,
+        max_body=1,
+        keepalive_interval=5.0,
+        log_level="info",
+    )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])
+def test_loopback_needs_no_key(address: str) -> None:
+    auth.require_key_beyond_loopback(server(address, None), address)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.2", "10.0.0.1", "fe80::1%eth0"])
+def test_all_other_addresses_need_one(address: str) -> None:
+    with pytest.raises(ConfigError, match="set server.api_key"):
+        auth.require_key_beyond_loopback(server(address, None), address)
+    auth.require_key_beyond_loopback(server(address, "key"), address)
