@@ -31,6 +31,8 @@ class Catalog:
         self._hub = hub
         self._now = now
         self._scanned_at = now()
+        self._configured: list[ModelSpec] | None = None
+        self._found: tuple[HubModel, ...] = ()
         self._build()
 
     def resolve(self, name: str) -> ModelSpec:
@@ -66,31 +68,32 @@ class Catalog:
         configured = [
             declared.spec(entry, self._settings, self._hub) for entry in self._settings.models
         ]
+        found = self._hub.scan() if self._settings.hub else ()
+        if configured == self._configured and found == self._found:
+            return
+        self._configured, self._found = configured, found
         names = Names()
         for spec in configured:
             names.add(spec, [spec.id])
         for spec in configured:
             names.add(spec, spec.aliases)
         for spec in configured:
-            if _stands_for_its_source(spec):
-                names.add(spec, [spec.hub_id] if spec.hub_id else [])
+            if spec.hub_id is not None and _stands_for_its_source(spec):
+                names.add(spec, [spec.hub_id])
         listed = list(configured)
         for spec, shown in self._others():
             if names.has(spec.id):
                 continue
-            names.add(spec, [spec.id, *(a for a in spec.aliases if not names.has(a))], listed=shown)
+            names.add(spec, [spec.id, *spec.aliases], listed=shown)
             if shown:
                 listed.append(spec)
         self._names, self._models = names, tuple(listed)
 
     def _others(self) -> Iterable[tuple[ModelSpec, bool]]:
         """Yield what nobody configured, and whether it is fit to be shown."""
-        if self._settings.hub:
-            for model in self._hub.scan():
-                yield (
-                    self._found_spec(model.id, "hub", model.folder, model),
-                    not model.folder.problem,
-                )
+        for model in self._found:
+            spec = self._found_spec(model.id, "hub", model.folder, model)
+            yield spec, model.folder.problem is None
         if self._settings.demo and (folder := demo.find()) is not None:
             yield self._found_spec(demo.ID, "embedded", folder), True
 

@@ -3,7 +3,6 @@
 msgspec's own decoder does the same for the wire; here a person reads the errors, so they say what to write instead.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import TypeVar, cast
@@ -34,6 +33,8 @@ def decode(value: object, kind: type[T]) -> T:
 
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return `; did you mean X?` where a known name is near, else nothing."""
+    import difflib  # here: only mistakes need it
+
     folded = {candidate.casefold(): candidate for candidate in known}
     near = difflib.get_close_matches(name.casefold()[:100], folded, n=1)
     return f"; did you mean {folded[near[0]]}?" if near else ""

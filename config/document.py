@@ -19,6 +19,7 @@ _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(
 )
 _INT = re.compile(r"[-+]?[0-9]{1,300}")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
+_DEEPEST = 50
 _QUOTED = ("'", '"', "|", ">")
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {
@@ -80,16 +81,28 @@ def read(file: Path) -> Document:
 def parse(text: str, name: str) -> Document:
     """Return the document of a text; raises ConfigError naming `name` and the line."""
     try:
+        _check_depth(text, name)
         root: yaml.Node | None = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark else 1
+        # The parser counts the end of the text as a line of its own.
+        line = min(mark.line + 1 if mark else 1, len(text.splitlines()) or 1)
         raise ConfigError(f"{name}:{line}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:  # a character YAML forbids
         raise ConfigError(f"{name}: not valid YAML: {error}") from None
-    except RecursionError:
-        raise ConfigError(f"{name}: not valid YAML: nested too deeply") from None
     return Document(name, _Reader(name).plain(root, ()), root)
+
+
+def _check_depth(text: str, name: str) -> None:
+    """Raise before composing would exhaust the stack: libyaml's does so without an exception."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > _DEEPEST:
+            raise ConfigError(f"{name}:{event.start_mark.line + 1}: nested too deeply")
 
 
 class _Reader:

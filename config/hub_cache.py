@@ -9,6 +9,7 @@ What was found in a model is kept until one of those folders changes, so that lo
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,12 +30,21 @@ class HubModel:
     folder: ModelFolder
 
 
+@dataclass(frozen=True)
+class _Known:
+    """Keep what was read, and what the folders looked like then."""
+
+    stamp: _Stamp
+    main: str | None
+    model: HubModel
+
+
 class HubCache:
     """Look into one cache folder, and remember what is there."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._known: dict[str, tuple[_Stamp, HubModel]] = {}
+        self._known: dict[str, _Known] = {}
 
     def scan(self) -> tuple[HubModel, ...]:
         """Return every model of the cache, by id; nothing where there is no cache."""
@@ -60,17 +70,17 @@ class HubCache:
         return _PREFIX + hub_id.replace("/", "--")
 
     def _look(self, name: str) -> HubModel | None:
-        place = self._root / name
-        main = _text(place / "refs" / "main")
+        place = f"{self._root}/{name}"
+        known = self._known.get(name)
+        if known is not None and known.stamp == _stamp(place, known.main):
+            return known.model
+        main = _commit(f"{place}/refs/main")
         stamp = _stamp(place, main)
         if stamp is None:
             return None
-        known = self._known.get(name)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        model = _read(place, name.removeprefix(_PREFIX).replace("--", "/"), main)
+        model = _read(Path(place), name.removeprefix(_PREFIX).replace("--", "/"), main)
         if _is_settled(stamp):
-            self._known[name] = (stamp, model)
+            self._known[name] = _Known(stamp, main, model)
         return model
 
 
@@ -91,16 +101,18 @@ def _read(place: Path, hub_id: str, main: str | None) -> HubModel:
     return first
 
 
-def _revisions(place: Path, main: str | None) -> list[str]:
+def _revisions(place: Path, main: str | None) -> Iterator[str]:
+    """Yield main's revision, then the others, the newest first; the others are looked for only when asked for."""
+    if main is not None and (place / "snapshots" / main).is_dir():
+        yield main
     try:
         with os.scandir(place / "snapshots") as entries:
-            dated = sorted(
-                ((e.stat().st_mtime_ns, e.name) for e in entries if e.is_dir()), reverse=True
-            )
+            dated = [(e.stat().st_mtime_ns, e.name) for e in entries if e.is_dir()]
     except OSError:
-        return []
-    names = [name for _, name in dated]
-    return sorted(names, key=lambda name: name != main)
+        return
+    for _, name in sorted(dated, reverse=True):
+        if name != main:
+            yield name
 
 
 def _is_coming(place: Path) -> bool:
@@ -110,15 +122,14 @@ def _is_coming(place: Path) -> bool:
         return False
 
 
-def _stamp(place: Path, main: str | None) -> _Stamp | None:
+def _stamp(place: str, main: str | None) -> _Stamp | None:
     """Return what changes whenever a file of the model comes or goes; None where the model is not there."""
-    snapshots = place / "snapshots"
-    watched = [_changed(place), _changed(snapshots), _changed(place / "blobs")]
-    if watched[0] == 0:
+    changed = _changed(place)
+    if changed == 0:
         return None
-    if main is not None:
-        watched += [_changed(snapshots / main), _changed(place / "refs" / "main")]
-    return tuple(watched)
+    snapshots = f"{place}/snapshots"
+    watched = (f"{place}/refs/main", f"{place}/blobs", snapshots, f"{snapshots}/{main}")
+    return (changed, *map(_changed, watched))
 
 
 def _is_settled(stamp: _Stamp) -> bool:
@@ -126,17 +137,18 @@ def _is_settled(stamp: _Stamp) -> bool:
     return time.time_ns() - max(stamp) > _SETTLE_NS
 
 
-def _changed(path: Path) -> int:
+def _changed(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except (OSError, ValueError):
         return 0
 
 
-def _text(file: Path) -> str | None:
+def _commit(ref: str) -> str | None:
     """Return a ref's commit; None where there is none, or where it would lead out of the folder."""
     try:
-        text = file.read_text(encoding="utf-8").strip()
+        with open(ref, encoding="utf-8") as file:
+            text = file.read().strip()
     except (OSError, ValueError):
         return None
     return text if text.isalnum() else None

@@ -1,6 +1,5 @@
 """Find the model a name means."""
 
-import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
@@ -49,6 +48,8 @@ class Names:
 
     def near(self, name: str) -> tuple[str, ...]:
         """Return up to three names that look like `name`, whatever the case and the organisation."""
+        import difflib  # here: only mistakes need it
+
         if len(name) > _LONGEST_NAME:
             return ()
         folded: dict[str, str] = {}

@@ -1,8 +1,6 @@
 """Say where mlxd keeps what it writes and where it looks for models; a function of the environment only."""
 
-import hashlib
 import os
-import string
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -95,6 +93,8 @@ def _run_dir(env: Mapping[str, str], home: Path, own: Path | None, uid: int) -> 
         wanted = Path(env.get("TMPDIR") or "/tmp") / f"mlxd-{uid}"
     if len(os.fsencode(wanted)) <= _LONGEST_RUN_DIR:
         return wanted
+    import hashlib  # here: 3 ms that hardly anyone needs
+
     # Two daemons that asked for two long folders must not meet in one short one.
     mark = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:8]
     return Path("/tmp") / f"mlxd-{uid}-{mark}"
@@ -112,4 +112,6 @@ def _hub_cache(env: Mapping[str, str], home: Path) -> Path:
 
 
 def _hub_path(value: str, env: Mapping[str, str], home: Path) -> Path:
-    return _expanded(string.Template(value).safe_substitute(env), home).absolute()
+    from string import Template
+
+    return _expanded(Template(value).safe_substitute(env), home).absolute()
