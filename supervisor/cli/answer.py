@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 from mlxd.protocol.sse import DONE, Parser
@@ -24,18 +25,20 @@ class Answer:
 
     def show(self) -> None:
         """Write the answer to its end; raises Failure where it broke off."""
-        ended = False
         try:
-            for data in self._session.client.stream("/v1/chat/completions", self._body):
-                if data == _LAST:
-                    ended = True
-                    break
-                self._show_chunk(json.loads(data))
+            with closing(self._session.client.stream("/v1/chat/completions", self._body)) as events:
+                if not self._show_all(events):
+                    raise Failure("the answer broke off", code="broken_stream")
         finally:
             if self.text or self._thinking:
                 self._session.out.sentence("")
-        if not ended:
-            raise Failure("the answer broke off", code="broken_stream")
+
+    def _show_all(self, events: Iterator[bytes]) -> bool:
+        for data in events:
+            if data == _LAST:
+                return True
+            self._show_chunk(json.loads(data))
+        return False
 
     def _show_chunk(self, chunk: Mapping[str, Any]) -> None:
         if "error" in chunk:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from mlxd.supervisor.cli.answer import Answer
-from mlxd.supervisor.cli.failure import Misused
+from mlxd.supervisor.cli.failure import Failure, Misused, Unreachable
 from mlxd.supervisor.cli.list_models import Models
 from mlxd.supervisor.cli.session import Command, Session
 
@@ -72,8 +72,20 @@ def _converse(session: Session, body: dict[str, Any]) -> None:
         elif line.startswith("/"):
             session.out.note(_HELP)
         elif line:
-            body["messages"].append({"role": "user", "content": line})
-            body["messages"].append({"role": "assistant", "content": _answer(session, body)})
+            _exchange(session, body, line)
+
+
+def _exchange(session: Session, body: dict[str, Any], line: str) -> None:
+    before = list(body["messages"])
+    body["messages"].append({"role": "user", "content": line})
+    try:
+        body["messages"].append({"role": "assistant", "content": _answer(session, body)})
+    except Unreachable:
+        raise
+    except Failure as failure:
+        # Too long, too many at once: the next line may do better, without this one.
+        session.out.complain(failure)
+        body["messages"] = before
 
 
 def _ask() -> str:

@@ -1,7 +1,7 @@
 """Speak HTTP with the daemon, over the standard library: importing httpx takes longer than most commands."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import SplitResult, quote, urlsplit
@@ -25,8 +25,9 @@ class Client:
     """Ask the daemon at one address; every call is one connection."""
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
-        self._parts = _split(url)
         self.url = url.rstrip("/")
+        self._parts = _split(url)
+        self._path = self._parts.path.rstrip("/")
         self._api_key = api_key
 
     def get(self, path: str, *, timeout: float = _QUICK_S) -> Any:
@@ -46,7 +47,7 @@ class Client:
         with self._exchange("POST", path, body, None) as response:
             return _json(response.read(), self.url)
 
-    def stream(self, path: str, body: object) -> Iterator[bytes]:
+    def stream(self, path: str, body: object) -> Generator[bytes]:
         """Yield the data of each server-sent event; closing the iterator cancels the request."""
         with self._exchange("POST", path, body, None) as response:
             parser = sse.Parser()
@@ -60,23 +61,25 @@ class Client:
         import http.client
 
         connection = self._connection(timeout)
-        headers = {"accept": "application/json", "connection": "close"}
-        if self._api_key:
-            headers["authorization"] = f"Bearer {self._api_key}"
-        payload = None
-        if body is not None:
-            payload = msgspec.json.encode(body)
-            headers["content-type"] = "application/json"
         try:
-            connection.request(method, self._parts.path.rstrip("/") + path, payload, headers)
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise _refusal(response.status, response.read())
-            yield response
+            connection.request(method, self._path + path, *self._content(body))
+            # The response holds the socket too: only when both are closed does the daemon see us leave.
+            with connection.getresponse() as response:
+                if response.status >= 400:
+                    raise _refusal(response.status, response.read())
+                yield response
         except (OSError, http.client.HTTPException) as error:
             raise Unreachable(self._no_answer(error)) from None
         finally:
             connection.close()
+
+    def _content(self, body: object) -> tuple[bytes | None, dict[str, str]]:
+        headers = {"accept": "application/json", "connection": "close"}
+        if self._api_key:
+            headers["authorization"] = f"Bearer {self._api_key}"
+        if body is None:
+            return None, headers
+        return msgspec.json.encode(body), headers | {"content-type": "application/json"}
 
     def _connection(self, timeout: float | None) -> "HTTPConnection":
         import http.client
@@ -88,7 +91,7 @@ class Client:
     def _no_answer(self, error: Exception) -> str:
         if isinstance(error, ConnectionRefusedError):
             return f"no daemon answers at {self.url}; `mlxctl start` starts one"
-        return f"the daemon at {self.url} did not answer: {error or type(error).__name__}"
+        return f"the connection to {self.url} failed: {error or type(error).__name__}"
 
 
 def model_path(name: str) -> str:

@@ -55,13 +55,17 @@ class Output:
         """Return a line on the terminal that can be rewritten; silent where stderr is no terminal."""
         return Progress(visible=sys.stderr.isatty() and not self.as_json)
 
-    def abort(self, failure: Failure) -> NoReturn:
-        """Say why the command failed and leave with its exit code."""
+    def complain(self, failure: Failure) -> None:
+        """Say why something failed."""
         if self.as_json:
             error = {"message": failure.sentence, "code": failure.code}
             click.echo(json.dumps({"error": error}, ensure_ascii=False), err=True)
         else:
             click.echo(f"mlxctl: {failure.sentence}", err=True)
+
+    def abort(self, failure: Failure) -> NoReturn:
+        """Say why the command failed and leave with its exit code."""
+        self.complain(failure)
         raise click.exceptions.Exit(failure.exit_code)
 
 

@@ -204,7 +204,8 @@ def test_every_public_thing_says_what_it_is() -> None:
         if ast.get_docstring(tree) is None:
             found.append(source.name(path))
         for node in tree.body:
-            documented = isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-            if documented and not node.name.startswith("_") and ast.get_docstring(node) is None:
+            if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            if not node.name.startswith("_") and ast.get_docstring(node) is None:
                 found.append(f"{source.name(path)}:{node.name}")
     assert found == []
