@@ -10,7 +10,11 @@ from contextlib import contextmanager
 
 CTRL_C = "\x03"
 _PATIENCE_S = 30.0
-_TAKE_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 """What runs between us and the command, so that Ctrl-C on this terminal reaches it; forking here could deadlock."""
 
 
