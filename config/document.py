@@ -102,7 +102,8 @@ def _check_depth(text: str, name: str) -> None:
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > _DEEPEST:
-            raise ConfigError(f"{name}:{event.start_mark.line + 1}: nested too deeply")
+            line = event.start_mark.line + 1 if event.start_mark else 1
+            raise ConfigError(f"{name}:{line}: nested too deeply")
 
 
 class _Reader:

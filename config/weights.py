@@ -58,8 +58,8 @@ def _of_parts(folder: Path, names: Set[str]) -> Weights:
 def _of_folder(folder: Path, names: Set[str], prefix: str, suffixes: tuple[str, ...]) -> Weights:
     present = {n: _size(folder / n) for n in names if n.startswith(prefix) and n.endswith(suffixes)}
     absent = _absent(_all_shards(present), present)
-    # The shards' own names say how many there are; the index is read only where they do not settle it.
-    if absent or not present:
+    # Most names say how many files there are; the index is read only where they do not.
+    if absent or not any(map(_tells_the_rest, present)):
         try:
             indexed = _indexed(folder, names)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -82,6 +82,10 @@ def _all_shards(present: Iterable[str]) -> set[str]:
             total = min(int(count), _MOST_SHARDS)
             shards |= {f"{head}{n:05d}{of}{count}{tail}" for n in range(1, total + 1)}
     return shards
+
+
+def _tells_the_rest(name: str) -> bool:
+    return name == "model.safetensors" or _SHARD.fullmatch(name) is not None
 
 
 def _indexed(folder: Path, names: Set[str]) -> set[str]:
@@ -107,7 +111,7 @@ def _size(file: Path) -> int:
 def _some(missing: list[str]) -> str:
     if len(missing) == 1:
         return f"{missing[0]} is missing"
-    return f"{missing[0]} and {len(missing) - 1} more files are missing"
+    return f"{missing[0]} and {len(missing) - 1} more are missing"
 
 
 def _no_weights(names: Set[str]) -> tuple[str | None, str | None]:

@@ -83,7 +83,8 @@ def test_a_variable_cannot_mend_a_section_that_is_none(tmp_path: Path) -> None:
 
 def test_an_unknown_variable_is_pointed_out() -> None:
     env = {
-        "MLXD_SERVRE_PORT": "1", "MLXD_ZZZZZZZZ": "1", "MLXD_SERVER_PORT": "1", "MLXD_URL": "x", "MLXDX": "1", "HOME": "/",
+        "MLXD_SERVRE_PORT": "1", "MLXD_ZZZZZZZZ": "1", "MLXD_SERVER_PORT": "1", "MLXD_URL": "x", "MLXDX": "1",
+        "HOME": "/",
     }  # fmt: skip
     assert unknown(env) == [
         "MLXD_SERVRE_PORT: unknown variable; did you mean MLXD_SERVER_PORT?",

@@ -209,8 +209,8 @@ def test_a_folder_is_made_absolute_and_a_hub_id_left_alone(
          'config.yaml:4: models[2].id: expected a name of its own, "a" is also models[0].id on line 2'),
         ("models:\n- id: a\n  aliases: [x, b]\n- id: b",
          'config.yaml:3: models[0].aliases[1]: expected a name of its own, "b" is also models[1].id on line 4'),
-        ("models:\n- id: a\n  aliases: ['x*']\n- id: b\n  aliases: ['x*']",
-         'config.yaml:5: models[1].aliases[0]: expected a name of its own, "x*" is also models[0].aliases[0] on line 3'),
+        ("models:\n- id: a\n  aliases: ['*']\n- id: b\n  aliases: ['*']",
+         'config.yaml:5: models[1].aliases[0]: expected a name of its own, "*" is also models[0].aliases[0] on line 3'),
         ("models: [{id: 'a*'}]", 'config.yaml:1: models[0].id: expected a name without * ? [, got "a*"'),
     ],
 )  # fmt: skip
