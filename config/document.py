@@ -45,16 +45,6 @@ class Document:
             node, line = found
         return line
 
-    def has(self, path: KeyPath) -> bool:
-        """Tell whether the file itself has a value at `path`."""
-        node = self._root
-        for key in path:
-            found = _child(node, key)
-            if found is None:
-                return False
-            node = found[0]
-        return True
-
     def error(self, path: KeyPath, message: str) -> ConfigError:
         """Return an error that names file, line, key and what was expected."""
         where = f"{show(path)}: " if path else ""

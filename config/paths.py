@@ -39,7 +39,7 @@ class Paths:
         configuration = own or _xdg(env, "XDG_CONFIG_HOME", home, ".config")
         named = _folder(env, "MLXD_CONFIG", home)
         logs = home / "Library/Logs/mlxd" if platform == "darwin" and not own else state / "logs"
-        if "MLXD_STATE_DIR" in env:
+        if env.get("MLXD_STATE_DIR"):
             logs = state / "logs"
         return cls(
             config_file=named or configuration / "config.yaml",
