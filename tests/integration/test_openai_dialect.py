@@ -16,7 +16,6 @@ from support.tokenizers import CHATML, byte_tokenizer
 
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.sse import Parser
-from mlxd.workers.api import wire
 from mlxd.workers.api.app import build
 
 USER = {"role": "user", "content": "hi"}
@@ -315,22 +314,6 @@ async def test_a_client_that_leaves_takes_its_rows_along(
     )
     script.gate.set()
     await eventually(lambda: script.live == 0, within=WITHIN, what="the rows to leave")
-
-
-async def test_a_silent_stream_is_kept_alive(
-    client: httpx.AsyncClient, script: ScriptedEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(wire, "KEEPALIVE_S", 0.01)
-    script.gate.clear()
-    body = {"model": "m", "messages": [USER], "stream": True}
-    async with client.stream("POST", "/v1/chat/completions", json=body) as response:
-        lines = response.aiter_lines()
-        async for line in lines:
-            if line == ": keep-alive":
-                break
-        script.gate.set()
-        rest = [line async for line in lines if line.startswith("data")]
-    assert rest[-1] == "data: [DONE]"
 
 
 async def test_errors_come_in_openais_shape(client: httpx.AsyncClient) -> None:

@@ -10,11 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from mlxd.protocol import sse
-
-KEEPALIVE_S = 4.0
-"""Bytes are promised every 5 s (promise G3)."""
-
 T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 
@@ -66,7 +61,7 @@ async def _left(receive: Receive) -> None:
 
 
 class EventStream(Response):
-    """Send frames as they come, and a comment whenever none came for `KEEPALIVE_S`.
+    """Send frames as they come; what keeps a silent stream alive is the supervisor's, whose clock starts earlier.
 
     `frames` yields whole frames and handles its own errors. It is closed, and `source` left, as soon as the stream is
     over or the client has gone, even where no frame was ever asked for.
@@ -91,26 +86,6 @@ class EventStream(Response):
     async def _send_all(self, send: Send) -> None:
         head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(head)
-        clock = asyncio.get_running_loop().time
-        sent_at = clock()
-
-        async def keep_alive() -> None:
-            while True:
-                rest = sent_at + KEEPALIVE_S - clock()
-                if rest > 0:
-                    await asyncio.sleep(rest)
-                else:
-                    await write(sse.COMMENT)
-
-        async def write(frame: bytes) -> None:
-            nonlocal sent_at
-            sent_at = clock()
+        async for frame in self._frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
-
-        beating = asyncio.create_task(keep_alive())
-        try:
-            async for frame in self._frames:
-                await write(frame)
-        finally:
-            beating.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
