@@ -74,7 +74,7 @@ def _worker_specs(settings: Settings, run_dir: Path) -> Callable[[ModelSpec], Wo
             memory_limit=limits.memory_bytes,
             cache_limit=limits.cache_bytes,
             chat_template=spec.chat_template,
-            adapter=spec.adapter,
+            adapter=str(spec.adapter) if spec.adapter else None,
         )
 
     return worker_spec
