@@ -59,7 +59,11 @@ def _clamp(name: str, wanted: int, most: int) -> int:
 
 def wire(limit: int) -> int:
     """Set the wired limit and return the one that was in force; never while the device computes."""
-    return int(mx.set_wired_limit(limit))
+    try:
+        return int(mx.set_wired_limit(limit))
+    except (RuntimeError, ValueError) as error:  # macOS before 15, or more than the device allows
+        log.warning("wired_limit=%d was refused: %s", limit, error)
+        return 0
 
 
 def forbid_wiring() -> None:

@@ -7,15 +7,18 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from mlxd.protocol.control import Failed, Hello, Ready
-from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.errors import MlxdError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine.inbox import Inbox, Leave
 from mlxd.workers.reporting import Listener, Reporter, stopping
+
+if TYPE_CHECKING:
+    from mlxd.workers.http_thread import HttpThread
+    from mlxd.workers.kinds.registry import Served
 
 log = logging.getLogger(__name__)
 
@@ -62,14 +65,18 @@ class Worker:
         self._inbox = Inbox()
         self._leaving = threading.Event()
         self._left = Leave(ExitCode.OK, stopping("stop"))
-        self._close: Callable[[MlxdError], None] = lambda error: None
+        self._served: Served | None = None
+        self._http: HttpThread | None = None
 
     def _on_leave(self, code: ExitCode, reason: str) -> None:
-        """Fail what runs and wake the engine thread; runs on the control thread."""
+        """Fail what runs and wake the engine thread, ahead of anything else; runs on the control thread."""
         self._left = Leave(code, stopping(reason))
         self._leaving.set()
+        if code is ExitCode.BAD_SPEC:
+            self._reporter.send(Failed(code, reason))
         self._inbox.put(self._left)
-        self._close(self._left.error)
+        if self._served is not None:
+            self._served.close(self._left.error)
 
     def work(self) -> ExitCode:
         """Live the worker's whole life; return the code to leave with."""
@@ -81,9 +88,10 @@ class Worker:
             start = self._listener.wait_for_start()
         if start is None:
             return self._left.code
-        return self._serve(start.spec)
+        self._load(start.spec)
+        return self._answer()
 
-    def _serve(self, spec: WorkerSpec) -> ExitCode:
+    def _load(self, spec: WorkerSpec) -> None:
         from mlxd.workers import limits
         from mlxd.workers.http_thread import HttpThread
         from mlxd.workers.kinds import registry
@@ -98,42 +106,51 @@ class Worker:
             leaving=self._leaving,
         )
         served = registry.find(spec.kind)(spec, around)
-        self._close = served.close
         http = HttpThread(served.app, spec.socket)
         http.start()
+        self._served, self._http = served, http
         seconds = time.perf_counter() - begun
         self._reporter.send(Ready(served.weights_bytes, served.context_length, seconds))
-        leave = served.run()
-        if leave.code is not self._left.code:
-            self._report(leave.code, leave.error.message)
-        served.close(leave.error)
-        served.free()
-        limits.release(leave.code)
-        http.stop(LAST_WORDS)
+
+    def _answer(self) -> ExitCode:
+        assert self._served is not None
+        leave = self._served.run()
+        if leave.code not in (ExitCode.OK, ExitCode.PARENT_GONE):
+            log.error("leaving code=%s message=%s", leave.code.name, leave.error.message)
+            self._reporter.send(Failed(leave.code, leave.error.message))
+        self._free(leave)
         return leave.code
 
     def fail(self, error: Exception) -> ExitCode:
         """Report an error that ended the worker, free what it holds, and return the code to leave with."""
-        from mlxd.workers import limits
-
-        code = self._left.code if self._leaving.is_set() else _code_of(error)
+        leave = self._left
         if not self._leaving.is_set():
             message = (
                 error.message
                 if isinstance(error, MlxdError)
                 else f"{type(error).__name__}: {error}"
             )
-            log.error("worker failed code=%s message=%s", code.name, message, exc_info=error)
-            self._report(code, message)
-        traceback.clear_frames(error.__traceback__)
-        limits.release(code)
-        return code
+            code = _code_of(error, loaded=self._served is not None)
+            leave = Leave(code, WorkerDied(message))
+            log.error("worker failed code=%s", code.name, exc_info=error)
+            self._reporter.send(Failed(code, message))
+        traceback.clear_frames(error.__traceback__)  # they hold the model
+        self._free(leave)
+        return leave.code
 
-    def _report(self, code: ExitCode, message: str) -> None:
-        self._reporter.send(Failed(code, message))
+    def _free(self, leave: Leave) -> None:
+        """Give the memory back first; then let the answers that were cut off be written."""
+        from mlxd.workers import limits
+
+        if self._served is not None:
+            self._served.close(leave.error)
+            self._served.free()
+        limits.release(leave.code)
+        if self._http is not None:
+            self._http.stop(LAST_WORDS)
 
 
-def _code_of(error: Exception) -> ExitCode:
+def _code_of(error: Exception, *, loaded: bool) -> ExitCode:
     from mlxd.workers import limits
     from mlxd.workers.kinds.registry import MissingExtra, UnservedKind
 
@@ -145,7 +162,7 @@ def _code_of(error: Exception) -> ExitCode:
         return ExitCode.POISONED
     if limits.is_out_of_memory(error):
         return ExitCode.OUT_OF_MEMORY
-    return ExitCode.LOAD_FAILED
+    return ExitCode.POISONED if loaded else ExitCode.LOAD_FAILED
 
 
 def _import_text() -> None:

@@ -5,10 +5,10 @@ Python builds the next one, so tokens are handed over one step after they were a
 """
 
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
+import msgspec
 from mlx_lm.models.cache import CacheList, make_prompt_cache
 
 from mlxd.workers.engine.logprobs import Details, Logprobs
@@ -25,13 +25,12 @@ class Model(Protocol):
 
     layers: list[Any]
 
-    def __call__(self, tokens: mx.array, *, cache: list[Any]) -> mx.array:
+    def __call__(self, tokens: mx.array, *, cache: list[Any] | None) -> mx.array:
         """Return the logits of each position."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
+class Sampled(msgspec.Struct, frozen=True, gc=False):
     """One row's token, and its log-probabilities where asked for."""
 
     row: Sequence
@@ -186,15 +185,21 @@ class DecodeBatch:
             self._inputs = mx.zeros((0,), mx.uint32)
             return True
         index = mx.array(keep)
+        if len(keep) == 1:
+            self._cache, self._alone = [entry.extract(keep[0]) for entry in self._cache], True
+        else:
+            self._keep(index)
+        self._inputs = self._inputs[index]
+        if self._pending is not None:
+            self._pending.keep(keep)
+        return True
+
+    def _keep(self, index: mx.array) -> None:
         eager = cache_bytes(self._cache) > EAGER_BYTES
         for entry in self._cache:
             entry.filter(index)
             if eager:
                 mx.eval(entry.state)
-        self._inputs = self._inputs[index]
-        if self._pending is not None:
-            self._pending.keep(keep)
-        return True
 
     def step(self) -> list[Sampled]:
         """Start the next token of every row and return those of the step before."""

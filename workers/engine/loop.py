@@ -13,6 +13,7 @@ from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.inbox import Cancel, Inbox, Leave, Message, Submit
+from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 from mlxd.workers.engine.sampling import fold_seed
 from mlxd.workers.engine.sequence import Delivery, Sequence, SequenceState
@@ -24,8 +25,6 @@ REST_SECONDS = 2.0
 """How long the loop is idle before it gives freed buffers back to the system."""
 CLEAR_STEPS = 512
 """Steps between two such moments under load: lengths change all the time, and so do the buffers they need."""
-CLEAR_TOKENS = 256
-"""The same after reading so many prompt tokens at once."""
 FAILURES = 3
 """Steps that fail one after the other before the process is given up."""
 
@@ -63,13 +62,9 @@ class EngineLoop:
         self._board = board
         self._outlets = outlets
         self._waiting: dict[int, Sequence] = {}
-        self._prefilling: dict[int, Sequence] = {}
+        self._prompts = Prompts(lane.model)
         self._batch = batches.DecodeBatch(lane.model, lane.vocab)
-        self._one_by_one: set[int] = set()
-        """Rows that may not be read side by side: begun, or part of a group that failed."""
         self._outbox: list[Delivery] = []
-        self._pace: float | None = None
-        """Prompt tokens per second."""
         self._failures = 0
         self._leave: Leave | None = None
         self.counters = Counters(max_batch=lane.bounds.max_batch)
@@ -77,7 +72,7 @@ class EngineLoop:
     @property
     def rows(self) -> int:
         """Rows that wait, are read or generate."""
-        return len(self._waiting) + len(self._prefilling) + len(self._batch)
+        return len(self._waiting) + len(self._prompts.rows) + len(self._batch)
 
     def run(self) -> Leave:
         """Work until told to leave; while there is nothing to do, wait for a message."""
@@ -86,7 +81,7 @@ class EngineLoop:
                 self.step()
             else:
                 self._rest()
-        for row in (*self._waiting.values(), *self._prefilling.values(), *self._batch.rows):
+        for row in (*self._waiting.values(), *self._running()):
             self._outbox.append(Delivery(row.uid, error=self._leave.error))
         self._hand_over()
         return self._leave
@@ -107,13 +102,15 @@ class EngineLoop:
         if self._leave is not None:
             return
         plan = self._plan()
+        self._preempt(plan.preempt)
         for row in tuple(self._waiting.values())[: plan.admit]:
-            self._admit(row)
+            del self._waiting[row.uid]
+            self._join(self._prompts.add(row))
         if len(self._batch):
             self._decode()
             self._hand_over()
         for piece in plan.slices:
-            self._read([self._prefilling[uid] for uid in piece.uids], piece.tokens)
+            self._read(piece)
         self.counters.steps += 1
         if self.counters.steps % CLEAR_STEPS == 0:
             mx.clear_cache()
@@ -137,110 +134,82 @@ class EngineLoop:
 
     def _drop(self, uid: int) -> bool:
         """Forget a row wherever it is; tell whether it was anywhere."""
-        self._one_by_one.discard(uid)
-        if self._waiting.pop(uid, None) or self._prefilling.pop(uid, None):
-            return True
-        return self._batch.remove({uid})
+        waited = self._waiting.pop(uid, None) is not None
+        return waited or self._prompts.drop(uid) or self._batch.remove({uid})
+
+    def _running(self) -> tuple[Sequence, ...]:
+        return (*self._prompts.rows.values(), *self._batch.rows)
 
     def _plan(self) -> scheduler.Plan:
-        if not self._waiting and not self._prefilling:
-            return scheduler.Plan()
+        bounds = self._lane.bounds
+        if not self._waiting and not self._prompts.rows:
+            longest = max((len(row.tokens) for row in self._batch.rows), default=0) + 1
+            if not scheduler.is_overgrown(len(self._batch), longest, bounds):
+                return scheduler.Plan()
         queues = scheduler.Queues(
             waiting=_views(self._waiting.values()),
-            prefilling=_views(self._prefilling.values()),
+            prefilling=_views(self._prompts.rows.values()),
             decoding=_views(self._batch.rows),
-            started=frozenset(self._one_by_one),
+            started=self._prompts.alone,
         )
-        return scheduler.plan(queues, self._lane.bounds, self._pace)
+        return scheduler.plan(queues, bounds, self._prompts.pace)
 
-    def _admit(self, row: Sequence) -> None:
-        del self._waiting[row.uid]
-        row.state = SequenceState.PREFILL
-        if row.to_prefill:
-            self._prefilling[row.uid] = row
-        else:
-            self._join([row], batches.new_cache(self._lane.model), merged=False)
+    def _preempt(self, uids: tuple[int, ...]) -> None:
+        """Send rows back to the head of the queue, the oldest of them first."""
+        if not uids:
+            return
+        rows = sorted((row for row in self._running() if row.uid in uids), key=lambda row: row.uid)
+        log.info("no room for all rows to grow, sending back rows=%d", len(rows))
+        for row in rows:
+            self._drop(row.uid)
+            row.start_over()
+        self._waiting = {row.uid: row for row in rows} | self._waiting
+        self.counters.preempted += len(rows)
 
     def _decode(self) -> None:
         try:
-            sampled = self._batch.step()
+            news = self._batch.step()
         except Exception as error:
             self._batch_failed(error)
             return
         self._failures = 0
-        ended = set()
-        for token in sampled:
-            reason = self._accept(token)
-            output = TokenOutput(
-                token.token, reason, token.details.logprob, token.details.top_logprobs
-            )
-            self._outbox.append(Delivery(token.row.uid, (output,)))
-            if reason is not None:
-                ended.add(token.row.uid)
-        self.counters.count_generated(len(sampled), len(ended), time.monotonic())
+        ended = {sampled.row.uid for sampled in news if self._accept(sampled)}
+        self.counters.count_generated(len(news), len(ended), time.monotonic())
         if ended:
             self._batch.remove(ended)
 
-    def _accept(self, sampled: batches.Sampled) -> FinishReason | None:
-        row = sampled.row
-        row.tokens.append(sampled.token)
-        if sampled.token in self._lane.eos_token_ids and not row.request.ignore_eos:
-            return FinishReason.STOP
-        return FinishReason.LENGTH if row.generated >= row.limit else None
+    def _accept(self, sampled: batches.Sampled) -> bool:
+        """Take a row's token; tell whether it ends the row."""
+        row, token, details = sampled.row, sampled.token, sampled.details
+        row.tokens.append(token)
+        reason = None
+        if token in self._lane.eos_token_ids and not row.request.ignore_eos:
+            reason = FinishReason.STOP
+        elif len(row.tokens) >= row.end:
+            reason = FinishReason.LENGTH
+        output = TokenOutput(token, reason, details.logprob, details.top_logprobs)
+        self._outbox.append(Delivery(row.uid, (output,)))
+        return reason is not None
 
-    def _read(self, rows: list[Sequence], tokens: int) -> None:
-        """Read a slice of prompts; rows that are read to the end join the batch."""
-        begun = time.perf_counter()
-        before = sum(row.prefilled for row in rows)
-        cache = None
+    def _read(self, piece: scheduler.Slice) -> None:
         try:
-            if len(rows) > 1:
-                cache = batches.read_side_by_side(self._lane.model, rows)
-            else:
-                batches.read_slice(self._lane.model, rows[0], tokens)
-                self._one_by_one.add(rows[0].uid)
-        except Exception as error:
-            self._read_failed(rows, error)
+            self._join(self._prompts.read(piece))
+        except PromptFailed as failed:
+            log.error("reading a prompt failed", exc_info=failed.error)
+            self._fail(failed.row, failed.error)
+            self._give_up_if_broken(failed.error)
+
+    def _join(self, ready: ReadPrompts | None) -> None:
+        if ready is None:
             return
-        read = sum(row.prefilled for row in rows) - before
-        self._keep_pace(read / max(time.perf_counter() - begun, 1e-6))
-        self.counters.prompt_tokens += read
-        if tokens * len(rows) >= CLEAR_TOKENS:
-            mx.clear_cache()
-        if cache is not None:
-            self._join(rows, cache, merged=True)
-        elif not rows[0].to_prefill:
-            own, rows[0].cache = rows[0].cache, None
-            self._join(rows, own or [], merged=False)
-
-    def _keep_pace(self, tokens_per_second: float) -> None:
-        pace = self._pace
-        self._pace = tokens_per_second if pace is None else (pace + tokens_per_second) / 2
-
-    def _join(self, rows: list[Sequence], cache: list[object], *, merged: bool) -> None:
-        for row in rows:
-            self._prefilling.pop(row.uid, None)
-            self._one_by_one.discard(row.uid)
+        for row in ready.rows:
             row.state = SequenceState.DECODE
         try:
-            self._batch.join(rows, cache, merged=merged)
+            self._batch.join(ready.rows, ready.cache, merged=ready.merged)
         except Exception as error:
-            for row in rows:
+            for row in ready.rows:
                 self._fail(row, error)
             self._batch_failed(error)
-
-    def _read_failed(self, rows: list[Sequence], error: Exception) -> None:
-        """Fail the row whose prompt cannot be read; of several, find out which by reading each alone."""
-        log.exception("reading a prompt failed rows=%d", len(rows))
-        for row in rows:
-            if len(rows) > 1:
-                row.prefilled, row.cache = 0, None
-                self._one_by_one.add(row.uid)
-            else:
-                self._prefilling.pop(row.uid)
-                self._one_by_one.discard(row.uid)
-                self._fail(row, error)
-        self._give_up_if_broken(error)
 
     def _batch_failed(self, error: Exception) -> None:
         """Fail all rows of the batch, whose cache is in doubt now, and begin a new one."""
@@ -267,11 +236,11 @@ class EngineLoop:
 
     def _show(self, *, full: bool = False) -> None:
         counters, now = self.counters, time.monotonic()
-        counters.waiting, counters.prefill = len(self._waiting), len(self._prefilling)
+        counters.waiting, counters.prefill = len(self._waiting), len(self._prompts.rows)
         counters.decode = len(self._batch)
+        counters.prompt_tokens = self._prompts.tokens_read
         if full or counters.memory_is_old(now):
-            own = sum(batches.cache_bytes(row.cache or ()) for row in self._prefilling.values())
-            counters.cache_bytes = self._batch.nbytes + own
+            counters.cache_bytes = self._batch.nbytes + self._prompts.nbytes
             counters.active_memory_bytes = mx.get_active_memory()
             counters.cache_memory_bytes = mx.get_cache_memory()
             counters.peak_memory_bytes = mx.get_peak_memory()
@@ -283,7 +252,7 @@ def _views(rows: Iterable[Sequence]) -> tuple[scheduler.RowView, ...]:
         scheduler.RowView(
             row.uid,
             row.to_prefill,
-            max(len(row.tokens), scheduler.expected_length(len(row.request.prompt), row.limit)),
+            scheduler.expected_length(len(row.request.prompt), row.limit, len(row.tokens)),
         )
         for row in rows
     )

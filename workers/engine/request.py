@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import msgspec
+
 
 class FinishReason(StrEnum):
     """Why a row ended by itself."""
@@ -43,8 +45,7 @@ class GenerateRequest:
     ignore_eos: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TokenOutput:
+class TokenOutput(msgspec.Struct, frozen=True, gc=False):
     """One sampled token of one row. The end-of-sequence token itself is handed over too, with its finish reason."""
 
     token: int

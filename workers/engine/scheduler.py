@@ -61,30 +61,48 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How many rows to take from the head of the queue, and what to read."""
+    """How many rows go back to the queue, how many of its head join, and which prompt tokens are read."""
 
+    preempt: tuple[int, ...] = ()
     admit: int = 0
     slices: tuple[Slice, ...] = ()
 
 
-def expected_length(prompt: int, limit: int) -> int:
-    """Return the length to reserve memory for."""
-    return prompt + min(limit, GROWTH)
+def expected_length(prompt: int, limit: int, length: int) -> int:
+    """Return the length to reserve memory for: what the row has now, or is likely to get."""
+    return max(prompt + min(limit, GROWTH), length + 1)
+
+
+def weight(rows: int, longest: int, bounds: Bounds) -> int:
+    """Return the bytes of a batch: one padded block, so rows x longest row and not the sum of its rows."""
+    return rows * bounds.cache_shape.row_bytes(longest)
+
+
+def is_overgrown(rows: int, longest: int, bounds: Bounds) -> bool:
+    """Tell whether so many rows of such a length take more memory than they may; one row alone never does."""
+    budget = bounds.cache_budget
+    return budget is not None and rows > 1 and weight(rows, longest, bounds) > budget
+
+
+def preemptions(running: Sequence[RowView], bounds: Bounds) -> tuple[int, ...]:
+    """Return the youngest rows that must go back to the queue so that the others may grow."""
+    staying = sorted(running, key=lambda row: row.uid)
+    leaving = []
+    while is_overgrown(len(staying), max((row.expected for row in staying), default=0), bounds):
+        leaving.append(staying.pop().uid)
+    return tuple(leaving)
 
 
 def admissions(waiting: Sequence[RowView], running: Sequence[RowView], bounds: Bounds) -> int:
     """Return how many rows of the queue's head may join now.
 
-    A batch is one padded block, so it weighs rows x longest row (not the sum of its rows). First come, first served:
-    a row that does not fit holds back those behind it. A row that fits nowhere runs alone.
+    First come, first served: a row that does not fit holds back those behind it. A row that fits nowhere runs alone.
+    A block of room is left to every row, so that none is sent back right after it joined.
     """
     rows, longest, admitted = len(running), max((row.expected for row in running), default=0), 0
     for row in waiting:
-        if rows >= bounds.max_batch:
-            break
         longest = max(longest, row.expected)
-        weight = (rows + 1) * bounds.cache_shape.row_bytes(longest)
-        if bounds.cache_budget is not None and weight > bounds.cache_budget and rows:
+        if rows >= bounds.max_batch or is_overgrown(rows + 1, longest + BLOCK, bounds):
             break
         rows, admitted = rows + 1, admitted + 1
     return admitted
@@ -155,8 +173,9 @@ class Queues:
 def plan(queues: Queues, bounds: Bounds, tokens_per_second: float | None) -> Plan:
     """Return what the next step does beside decoding one token per row."""
     running = (*queues.prefilling, *queues.decoding)
-    admit = admissions(queues.waiting, running, bounds)
+    preempt = preemptions(running, bounds)
+    admit = 0 if preempt else admissions(queues.waiting, running, bounds)
     joined = (*queues.prefilling, *queues.waiting[:admit])
-    prompts = [row for row in joined if row.to_prefill > 0]
+    prompts = [row for row in joined if row.to_prefill > 0 and row.uid not in preempt]
     budget = slice_size(bool(queues.decoding), tokens_per_second)
-    return Plan(admit, slices(prompts, queues.started, budget))
+    return Plan(preempt, admit, slices(prompts, queues.started, budget))

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from mlxd.protocol.errors import MlxdError
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 
 
 class SequenceState(StrEnum):
-    """Where a row is; a row moves forward only, and only the engine thread moves it."""
+    """Where a row is; only the engine thread moves it."""
 
     WAITING = "waiting"
     PREFILL = "prefill"
@@ -30,28 +32,32 @@ class Sequence:
     """The prompt, then what was generated and handed over."""
     state: SequenceState = SequenceState.WAITING
     prefilled: int = 0
-    """Prompt tokens in the row's cache."""
+    """Tokens in the row's cache, as far as it was read in slices."""
     sampled: int = 0
     """Tokens sampled, the one still on the device included."""
     cache: list[Any] | None = None
     """The row's own cache while its prompt is read in more than one slice."""
 
+    end: int = 0
+    """Length at which the answer ends whatever its last token is."""
+
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt)
+        self.end = len(self.tokens) + self.limit
 
     @property
     def to_prefill(self) -> int:
-        """Prompt tokens still to be read; the last one is the decode step's first input."""
-        return len(self.request.prompt) - 1 - self.prefilled
+        """Tokens still to be read before the row can go on; the last one is the decode step's first input."""
+        return len(self.tokens) - 1 - self.prefilled
 
-    @property
-    def generated(self) -> int:
-        """Tokens generated and handed over."""
-        return len(self.tokens) - len(self.request.prompt)
+    def start_over(self) -> None:
+        """Forget the cache; what was handed over stays, and the random keys go on where they were."""
+        self.state = SequenceState.WAITING
+        self.cache, self.prefilled = None, 0
+        self.sampled = len(self.tokens) - len(self.request.prompt)
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Carry one row's news of one step to the HTTP thread; an error or a finish reason ends the row."""
 
     uid: int

@@ -25,6 +25,8 @@ class BatchStats(msgspec.Struct, frozen=True, kw_only=True):
     finished: int = 0
     cancelled: int = 0
     failed: int = 0
+    preempted: int = 0
+    """Times a row was sent back to the queue because the others had no room to grow."""
     generation_tokens_per_second: float = 0.0
     cache_bytes: int = 0
     """Key-value caches of the rows at work."""
@@ -71,6 +73,7 @@ class Counters:
     finished: int = 0
     cancelled: int = 0
     failed: int = 0
+    preempted: int = 0
     cache_bytes: int = 0
     prompt_cache_bytes: int = 0
     active_memory_bytes: int = 0

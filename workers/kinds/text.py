@@ -50,6 +50,8 @@ class Text:
     def run(self) -> Leave:
         """Run the engine loop until the inbox says to leave."""
         assert self._loop is not None
+        gc.collect()
+        gc.freeze()  # what was loaded stays: no collection under load needs to look through it
         return self._loop.run()
 
     def close(self, error: MlxdError) -> None:
@@ -59,6 +61,7 @@ class Text:
     def free(self) -> None:
         """Drop the model."""
         self._loop = None
+        gc.unfreeze()
         gc.collect()
 
 
@@ -69,7 +72,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     folder = Path(spec.path)
     config = weights.refuse_code(folder)
     tokenizer = _Tokenizer(folder, spec)
-    model, merged = _build(folder, spec)
+    model, merged = build(folder, spec)
     size = weights.read(model, around.progress, around.leaving.is_set)
     words = tokenizer.result()
     window = context_length(config, words, spec.context_length)
@@ -79,7 +82,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
         words.eos_token_id,
         words.eos_token_ids,
     )
-    lane = _lane(model, spec, window, ends, around.granted.memory - size)
+    lane = explore(model, spec, window, ends, around.granted.memory - size)
     lane = speak(lane)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
@@ -89,7 +92,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     return Text(text, lane, around)
 
 
-def _build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
+def build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
     """Return the model with its weights still on disk, and its config with generation_config.json laid over."""
     try:
         model, config = mlx_lm.utils.load_model(folder, lazy=True)
@@ -103,7 +106,7 @@ def _build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
     return model, config
 
 
-def _lane(model: Any, spec: WorkerSpec, window: int, ends: frozenset[int], room: int) -> Lane:
+def explore(model: Any, spec: WorkerSpec, window: int, ends: frozenset[int], room: int) -> Lane:
     """Find out by a first token what the model's caches weigh, whether rows can share them, how wide its logits are."""
     cache = batches.new_cache(model)
     logits = model(mx.array([[0]]), cache=cache)

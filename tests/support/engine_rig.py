@@ -1,0 +1,143 @@
+"""Drive an engine loop by hand: the test's thread is the engine thread."""
+
+import functools
+import itertools
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import mlx.core as mx
+from support import tiny_models
+
+from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.kinds import ModelKind
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers.engine.inbox import Cancel, Inbox, Submit
+from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.request import FinishReason, GenerateRequest, Sampling, TokenOutput
+from mlxd.workers.engine.sequence import Delivery
+from mlxd.workers.engine.stats import BatchStats, Board
+
+GREEDY = Sampling(temperature=0)
+STEPS = 20_000
+"""More than any test needs."""
+
+
+@functools.cache
+def lane(kind: str, *options: str, max_batch: int = 32, context_length: int = 4096) -> Lane:
+    """Return a tiny model as the loop wants it; nothing ends an answer but its length."""
+    from mlxd.workers.kinds import text
+
+    mx.disable_compile()
+    folder = tiny_models.folder(kind, *options)
+    spec = WorkerSpec(
+        model_id=kind, kind=ModelKind.TEXT, path=str(folder), socket="", max_batch=max_batch
+    )
+    model, _ = text.build(folder, spec)
+    mx.eval(model)
+    return text.explore(model, spec, context_length, frozenset(), 1 << 40)
+
+
+def prompt(length: int, seed: int, vocab: int = 1536) -> tuple[int, ...]:
+    """Return random tokens."""
+    draw = random.Random(seed)
+    return tuple(draw.randrange(vocab) for _ in range(length))
+
+
+def request(
+    tokens: Iterable[int], max_tokens: int = 8, sampling: Sampling = GREEDY, **rest: Any
+) -> GenerateRequest:
+    """Return a request, greedy unless told otherwise."""
+    return GenerateRequest(prompt=tuple(tokens), max_tokens=max_tokens, sampling=sampling, **rest)
+
+
+class Rig:
+    """Hold a loop and what came out of it."""
+
+    def __init__(self, lane: Lane, **changes: Any) -> None:
+        self.lane = replace(lane, **changes)
+        self.inbox = Inbox()
+        self.board = Board(self.lane.bounds.max_batch)
+        self.hand_overs: list[list[Delivery]] = []
+        self.beats: list[tuple[int, int]] = []
+        self.broken = False
+        outlets = Outlets(self._publish, self._beat, lambda error: self.broken)
+        self.loop = EngineLoop(self.lane, self.inbox, self.board, outlets)
+        self._uids = itertools.count(1)
+        self._outputs: dict[int, list[TokenOutput]] = {}
+        self._errors: dict[int, MlxdError] = {}
+
+    def _publish(self, news: list[Delivery]) -> None:
+        self.hand_overs.append(news)
+        for item in news:
+            self._outputs[item.uid] += item.outputs
+            if item.error is not None:
+                assert item.uid not in self._errors, "a row failed twice"
+                self._errors[item.uid] = item.error
+
+    def _beat(self, steps: int, rows: int) -> None:
+        self.beats.append((steps, rows))
+
+    def submit(self, *requests: GenerateRequest) -> list[int]:
+        """Queue requests and return their ids."""
+        uids = [next(self._uids) for _ in requests]
+        for uid, item in zip(uids, requests, strict=True):
+            self._outputs[uid] = []
+            self.inbox.put(Submit(uid, item))
+        return uids
+
+    def cancel(self, uid: int) -> None:
+        """Ask a row to leave."""
+        self.inbox.put(Cancel(uid))
+
+    def step(self, times: int = 1) -> None:
+        """Run the loop so many times."""
+        for _ in range(times):
+            self.loop.step()
+
+    def finish(self) -> None:
+        """Run until no row is left."""
+        for _ in range(STEPS):
+            self.loop.step()
+            if not self.loop.rows:
+                return
+        raise AssertionError("rows never end")
+
+    def outputs(self, uid: int) -> list[TokenOutput]:
+        """Return all that came of a row."""
+        return self._outputs[uid]
+
+    def tokens(self, uid: int) -> list[int]:
+        """Return a row's tokens."""
+        return [output.token for output in self._outputs[uid]]
+
+    def reason(self, uid: int) -> FinishReason | None:
+        """Return why a row ended, None where it did not."""
+        reasons = [output.finish_reason for output in self._outputs[uid]]
+        assert not any(reasons[:-1]), "a row went on after its end"
+        return reasons[-1] if reasons else None
+
+    def error(self, uid: int) -> MlxdError | None:
+        """Return why a row failed."""
+        return self._errors.get(uid)
+
+    def stats(self) -> BatchStats:
+        """Return the published counts."""
+        return self.board.read()
+
+
+def alone(lane: Lane, item: GenerateRequest) -> list[int]:
+    """Return the tokens of a request that runs by itself."""
+    rig = Rig(lane)
+    (uid,) = rig.submit(item)
+    rig.finish()
+    assert rig.error(uid) is None, rig.error(uid)
+    return rig.tokens(uid)
+
+
+def teacher_forced(lane: Lane, tokens: list[int]) -> mx.array:
+    """Return the log-probabilities at every position, all tokens read at once without a cache."""
+    cache = None
+    logits = lane.model(mx.array([tokens]), cache=cache)[0].astype(mx.float32)
+    return logits - mx.logsumexp(logits, axis=-1, keepdims=True)

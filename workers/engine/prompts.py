@@ -1,0 +1,120 @@
+"""Read the prompts of rows that have joined, slice by slice; runs on the engine thread."""
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+from mlxd.workers.engine import batch as batches
+from mlxd.workers.engine.scheduler import Slice
+from mlxd.workers.engine.sequence import Sequence, SequenceState
+
+log = logging.getLogger(__name__)
+
+CLEAR_TOKENS = 256
+"""Prompt tokens read at once after which freed buffers go back to the system; they are large and of odd sizes."""
+PACE_TOKENS = 64
+"""Slices from this length on tell how fast prompts are read; shorter ones are all overhead."""
+
+
+class PromptFailed(Exception):
+    """Report the one row whose prompt cannot be read."""
+
+    def __init__(self, row: Sequence, error: Exception) -> None:
+        super().__init__(str(error))
+        self.row, self.error = row, error
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPrompts:
+    """Hold rows that are ready to generate, and their cache."""
+
+    rows: list[Sequence]
+    cache: list[Any]
+    merged: bool
+    """Whether the cache is a batch's, or a single row's own."""
+
+
+class Prompts:
+    """Own the rows between admission and their first decode step."""
+
+    def __init__(self, model: batches.Model) -> None:
+        self._model = model
+        self._alone: set[int] = set()
+        self.rows: dict[int, Sequence] = {}
+        self.pace: float | None = None
+        """Tokens read per second; None before the first slice."""
+        self.tokens_read = 0
+
+    @property
+    def alone(self) -> frozenset[int]:
+        """Rows that cannot be read side by side: begun already, or part of a group that failed."""
+        return frozenset(self._alone)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the rows' own caches."""
+        return sum(batches.cache_bytes(row.cache or ()) for row in self.rows.values())
+
+    def add(self, row: Sequence) -> ReadPrompts | None:
+        """Take a row; it comes back at once if there is nothing to read."""
+        if not row.to_prefill:
+            return ReadPrompts([row], batches.new_cache(self._model), merged=False)
+        row.state = SequenceState.PREFILL
+        self.rows[row.uid] = row
+        return None
+
+    def drop(self, uid: int) -> bool:
+        """Forget a row; tell whether it was here."""
+        self._alone.discard(uid)
+        return self.rows.pop(uid, None) is not None
+
+    def read(self, piece: Slice) -> ReadPrompts | None:
+        """Read a slice and return the rows it finished; raises PromptFailed, with the row forgotten."""
+        rows = [self.rows[uid] for uid in piece.uids]
+        begun, before = time.perf_counter(), sum(row.prefilled for row in rows)
+        cache = None
+        try:
+            if len(rows) > 1:
+                cache = batches.read_side_by_side(self._model, rows)
+            else:
+                batches.read_slice(self._model, rows[0], piece.tokens)
+                self._alone.add(rows[0].uid)
+        except Exception as error:
+            self._part(rows, error)
+            return None
+        self._count(sum(row.prefilled for row in rows) - before, time.perf_counter() - begun)
+        if piece.tokens * len(rows) >= CLEAR_TOKENS:
+            mx.clear_cache()
+        if rows[0].to_prefill:
+            return None
+        for row in rows:
+            self.drop(row.uid)
+        if cache is not None:
+            return ReadPrompts(rows, cache, merged=True)
+        own, rows[0].cache = rows[0].cache, None
+        return ReadPrompts(rows, own or [], merged=False)
+
+    def _part(self, rows: list[Sequence], error: Exception) -> None:
+        """Of several rows that failed together, find the one to blame by reading each alone."""
+        if len(rows) == 1:
+            self.drop(rows[0].uid)
+            raise PromptFailed(rows[0], error) from error
+        log.warning(
+            "reading prompts side by side failed, reading each alone rows=%d error=%r",
+            len(rows),
+            error,
+        )
+        for row in rows:
+            row.start_over()
+            row.state = SequenceState.PREFILL
+            self._alone.add(row.uid)
+
+    def _count(self, tokens: int, seconds: float) -> None:
+        self.tokens_read += tokens
+        if tokens < PACE_TOKENS and self.pace is not None:
+            return
+        pace = tokens / max(seconds, 1e-6)
+        self.pace = pace if self.pace is None else (self.pace + pace) / 2
