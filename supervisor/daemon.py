@@ -131,7 +131,8 @@ async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) ->
         status = Status(pool, clock=SystemClock(), footprint=memory.footprint, fetch=upstream.fetch)
         app = build_app(settings, catalog.build(settings, paths), pool, status)
         server = Server(app, public, drain=pool.shutdown, hurry=pool.hurry)
-        runfile.write(paths.state_dir, runfile.own(url, _version()))
+        own = runfile.own(url, _version(), settings.server.api_key)
+        runfile.write(paths.state_dir, own)
         await server.run(lambda: print(f"mlxd listening on {url}", flush=True))
     finally:
         runfile.remove(paths.state_dir, os.getpid())

@@ -22,6 +22,8 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     """Start time of the process as the kernel tells it, in Unix seconds."""
     url: str
     version: str
+    api_key: str | None = None
+    """What `mlxctl` shows the daemon; only this user can read the file."""
 
     def is_alive(self) -> bool:
         """Tell whether this very process still runs; a zombie counts as gone."""
@@ -35,12 +37,18 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
             return False
 
 
-def own(url: str, version: str) -> RunFile:
+def own(url: str, version: str, api_key: str | None = None) -> RunFile:
     """Describe the calling process."""
     import psutil
 
     process = psutil.Process()
-    return RunFile(pid=process.pid, started_at=process.create_time(), url=url, version=version)
+    return RunFile(
+        pid=process.pid,
+        started_at=process.create_time(),
+        url=url,
+        version=version,
+        api_key=api_key,
+    )
 
 
 def write(state_dir: Path, run: RunFile) -> None:

@@ -45,16 +45,12 @@ class Session:
     @cached_property
     def client(self) -> Client:
         """The daemon asked: `--url`, else the one that runs here, else where the configuration puts it."""
-        url = self.url or self._running_url() or self._configured_url()
-        return Client(url, self.api_key)
-
-    def _running_url(self) -> str | None:
-        found = runfile.read(self.paths.state_dir)
-        return found.url if found else None
-
-    def _configured_url(self) -> str:
+        if self.url:
+            return Client(self.url, self.api_key)
+        if found := runfile.read(self.paths.state_dir):
+            return Client(found.url, self.api_key or found.api_key)
         server = self.settings().server
-        return f"http://{connectable(server.host)}:{server.port}"
+        return Client(f"http://{connectable(server.host)}:{server.port}", self.api_key)
 
 
 def connectable(host: str) -> str:

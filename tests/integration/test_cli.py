@@ -119,6 +119,17 @@ def test_an_unknown_model_is_the_daemons_sentence_with_near_names(shared_daemon:
     assert "no model is named 'demmo'" in done.stderr and "demo" in done.stderr
 
 
+def test_a_daemon_with_a_key_answers_its_own_user_and_nobody_without_it(
+    running_daemon: RunDaemon,
+) -> None:
+    daemon = running_daemon(env={"MLXD_SERVER_API_KEY": "secret"})
+    assert daemon.ctl("ps").returncode == 0
+    done = daemon.ctl("ps", "--url", daemon.url)
+    assert done.returncode == 1
+    assert "pass --api-key or set MLXD_API_KEY" in done.stderr
+    assert daemon.ctl("ps", "--url", daemon.url, "--api-key", "secret").returncode == 0
+
+
 def cpu_seconds(command: list[str], home: Home) -> float:
     """Return the CPU time of the cheapest of three runs: other work on the machine only ever adds."""
     return min(_one_run(command, home) for _ in range(3))

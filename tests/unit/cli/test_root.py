@@ -44,6 +44,18 @@ def test_the_daemon_that_runs_here_is_found_by_its_run_file(
     assert ctl("ps").exit_code == 0
 
 
+def test_the_key_of_the_daemon_that_runs_here_need_not_be_typed_and_goes_nowhere_else(
+    ctl: Ctl, daemon: Script, alone: Path
+) -> None:
+    daemon.answer(PS, {"models": []})
+    run = RunFile(pid=1, started_at=0.0, url=daemon.url, version="0", api_key="secret")
+    runfile.write(alone / "state", run)
+    ctl("ps")
+    ctl("ps", "--api-key", "typed")
+    ctl("ps", "--url", daemon.url)
+    assert daemon.authorization == ["Bearer secret", "Bearer typed", None]
+
+
 def test_without_a_run_file_the_configured_address_is_tried(ctl: Ctl, alone: Path) -> None:
     (alone / "config.yaml").write_text("server: {port: 1}\n")
     done = ctl("ps")
