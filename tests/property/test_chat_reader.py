@@ -142,6 +142,17 @@ def test_a_stop_string_never_shows(text: str, at: list[int], stops: list[str]) -
     assert not any(stop in said.text for stop in stops)
 
 
+@given(text=TEXTS.filter(bool), at=places(), stops=STOPS, ended=st.booleans())
+def test_a_stop_string_that_never_comes_changes_nothing(
+    text: str, at: list[int], stops: list[str], ended: bool
+) -> None:
+    free = say(cut(text, at), [], ended=ended)
+    stopped = say(cut(text, at), stops, ended=ended)
+    assert free.text.startswith(stopped.text)
+    if not any(stop in free.text for stop in stops):
+        assert stopped.visible == free.visible
+
+
 def test_usage_counts_every_token_and_those_of_reasoning() -> None:
     said = say(["<think>", "a", "b", "</think>", "c"], [])
     assert said.finish is not None
