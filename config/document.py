@@ -1,6 +1,7 @@
 """Read a YAML file into plain values and remember on which line each key stands.
 
-Scalars follow YAML 1.2: only true and false are booleans, 1:30 and 2024-01-01 are text. A tag never makes an object.
+A scalar is a number or a boolean only where YAML 1.1 and 1.2 agree: no, 1:30, 010 and 2024-01-01 are text. A tag never
+makes an object.
 """
 
 import re
@@ -17,10 +18,15 @@ KeyPath = tuple[Key, ...]
 _Loader: type[yaml.SafeLoader] | type[yaml.CSafeLoader] = getattr(
     yaml, "CSafeLoader", yaml.SafeLoader
 )
-_INT = re.compile(r"[-+]?[0-9]{1,300}")
-_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)([eE][-+]?[0-9]+)?")
+_INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,300})")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+][0-9]+)?")
 _DEEPEST = 50
 _QUOTED = ("'", '"', "|", ">")
+_WORDS = {word: None for word in ("", "~", "null", "Null", "NULL")} | {
+    word: value
+    for value in (True, False)
+    for word in (str(value), str(value).lower(), str(value).upper())
+}
 _TAG = "tag:yaml.org,2002:"
 _PLAIN_TAGS = {
     _TAG + kind for kind in ("str", "int", "float", "bool", "null", "timestamp", "merge", "value")
@@ -148,18 +154,15 @@ class _Reader:
 
 def _scalar(node: yaml.ScalarNode) -> object:
     text = str(node.value)
-    explicit_text = node.tag == _TAG + "str" and (_INT.fullmatch(text) or _is_word(text))
-    if node.style in _QUOTED or explicit_text:
+    looks_otherwise = text in _WORDS or _INT.fullmatch(text) or _FLOAT.fullmatch(text)
+    # Only a tag that was written makes text of these.
+    if node.style in _QUOTED or (node.tag == _TAG + "str" and looks_otherwise):
         return text
-    if _is_word(text):
-        return {"true": True, "false": False}.get(text.lower())
+    if text in _WORDS:
+        return _WORDS[text]
     if _INT.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text
-
-
-def _is_word(text: str) -> bool:
-    return text.lower() in {"", "~", "null", "true", "false"}
 
 
 def _child(node: yaml.Node | None, key: Key) -> tuple[yaml.Node, int] | None:

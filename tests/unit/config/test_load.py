@@ -267,7 +267,8 @@ def test_the_first_mistake_in_the_file_is_the_one_reported(file: Path) -> None:
 @pytest.mark.parametrize(
     ("written", "read"),
     [("1:30", "1:30"), ("2024-01-01", "2024-01-01"), ("no", "no"), ("'5'", "5"), ("!!str 5", "5"), ("0x10", "0x10"),
-     ("1e5x", "1e5x"), ("|\n   a", "a"), ("~x", "~x"), ("=", "="), ("'true'", "true")],
+     ("1e5x", "1e5x"), ("|\n   a", "a"), ("~x", "~x"), ("=", "="), ("010", "010"), ("08", "08"),
+     ("1e5", "1e5"), ("tRuE", "tRuE"), ("nUll", "nUll"), ("!!str 1.5", "1.5"), ("'true'", "true")],
 )  # fmt: skip
 def test_text_that_only_old_yaml_takes_for_something_else_stays_text(
     file: Path, written: str, read: str
