@@ -21,7 +21,9 @@ from mlxd.workers.chat.markup import Splitter
 from mlxd.workers.chat.reader import Reader
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 
-STOPS = st.lists(st.sampled_from(["He", "lo", "<b", "\n\n", "b>", "a <", "🙂"]), max_size=3)
+STOPS = st.lists(
+    st.sampled_from(["He", "lo", "<b", "b>", "🙂", "Hello!", " <", "\n\n\n"]), max_size=3
+)
 
 
 @dataclass
@@ -173,3 +175,9 @@ def test_tokens_of_one_hand_over_leave_as_one_delta() -> None:
     reader = Reader(detokenizer=Scripted(["a", "b", "", "c"]), prompt_tokens=1)
     outputs = [TokenOutput(at) for at in range(4)]
     assert reader.read(outputs) == [TextDelta("abc")]
+
+
+def test_what_a_stop_string_might_have_been_is_shown_at_the_end() -> None:
+    assert say(["He", "l"], ["Hello"]).text == "Hel"
+    assert say(["He", "l"], ["Hello"], ended=False).text == "Hel"
+    assert say(["H", GOOD, "e"], ["He"]).visible[:1] == ("He",)
