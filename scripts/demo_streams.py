@@ -73,6 +73,7 @@ def run(port: int, stream: Stream) -> None:
         "model": "demo",
         "stream": True,
         "max_tokens": 160,
+        "temperature": 0,
         "messages": [{"role": "user", "content": stream.question}],
     }
     connection = http.client.HTTPConnection("127.0.0.1", port)
