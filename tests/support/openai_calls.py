@@ -21,9 +21,7 @@ async def chat(client: httpx.AsyncClient, **fields: object) -> Any:
     return response.json()
 
 
-async def chunks(
-    client: httpx.AsyncClient, path: str = "chat/completions", **fields: object
-) -> Any:
+async def chunks(client: httpx.AsyncClient, path: str = "chat/completions", **fields: Any) -> Any:
     """Return the events of a stream, the end marker as a string."""
     body = {"model": "any", "stream": True} | fields
     if path.startswith("chat"):

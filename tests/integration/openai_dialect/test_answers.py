@@ -53,7 +53,7 @@ async def test_a_stream_opens_with_the_role_before_any_token(
 )
 @pytest.mark.parametrize("extra", [{}, {"max_tokens": 9}, {"stop": "n i"}, {"logprobs": True}])
 async def test_a_stream_says_what_the_whole_answer_says(
-    client: httpx.AsyncClient, script: ScriptedEngine, text: str, extra: dict[str, object]
+    client: httpx.AsyncClient, script: ScriptedEngine, text: str, extra: dict[str, Any]
 ) -> None:
     script.says(text)
     whole = await chat(client, tools=[TOOL], **extra)
