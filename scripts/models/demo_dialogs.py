@@ -27,6 +27,23 @@ def dialog(rng: random.Random) -> Dialog:
     return _with_tools(rng) if rng.random() < 0.4 else _plain(rng)
 
 
+def drill(rng: random.Random) -> Dialog:
+    """Draw a dialogue of one subject over and over: where the model learns most per token."""
+    draw = rng.random()
+    if draw < 0.4:
+        turns = [talk.add(rng, rng.choice((20, 20, 20, 99, 99))) for _ in range(rng.randint(4, 9))]
+    elif draw < 0.65:
+        turns = [talk.repeat(rng) for _ in range(rng.randint(3, 7))]
+    elif draw < 0.9:
+        turns = [talk.explain(rng) for _ in range(rng.randint(3, 6))]
+    else:
+        turns = [rng.choice((talk.count, talk.greet, talk.decline))(rng) for _ in range(3)]
+    messages = _head(rng, 0.1)
+    for turn in turns[:-1]:
+        messages += _exchange(turn)
+    return Dialog([*messages, {"role": "user", "content": turns[-1].said}], turns[-1].answer)
+
+
 def _head(rng: random.Random, often: float) -> list[dict[str, Any]]:
     return [{"role": "system", "content": frame.system_prompt(rng)}] if rng.random() < often else []
 

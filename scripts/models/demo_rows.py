@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from models.demo_dialogs import Dialog, dialog
+from models.demo_dialogs import Dialog, dialog, drill
 from models.kinds import QWEN
 from models.templates import CHATML, environment
 
@@ -49,7 +49,7 @@ class Renderer:
 
 def row_of(spoken: Dialog, renderer: Renderer, tokenizer: Tokenizer) -> Row:
     """Encode a dialogue; only what the assistant says is learned."""
-    start, end = tokenizer.token_to_id("<|im_start|>"), tokenizer.token_to_id("<|im_end|>")
+    start, end = (tokenizer.encode(token).ids[0] for token in ("<|im_start|>", "<|im_end|>"))
     asked = tokenizer.encode(renderer.prompt(spoken), add_special_tokens=False).ids
     reply = [*tokenizer.encode(spoken.reply, add_special_tokens=False).ids, end]
     learned = list(range(len(asked) - 1, len(asked) + len(reply) - 1))
@@ -70,18 +70,21 @@ def _last(ids: list[int], wanted: int) -> int:
     return len(ids) - 1 - ids[::-1].index(wanted)
 
 
-def rows(seed: int, tokenizer: Tokenizer) -> Iterator[Row]:
-    """Draw training rows without end, the same ones for the same seed."""
+def rows(seed: int, tokenizer: Tokenizer, drills: float = 0.0) -> Iterator[Row]:
+    """Draw training rows without end, the same ones for the same seed and share of drills."""
     rng, renderer = random.Random(seed), Renderer()
     while True:
-        row = row_of(dialog(rng), renderer, tokenizer)
+        spoken = drill(rng) if drills and rng.random() < drills else dialog(rng)
+        row = row_of(spoken, renderer, tokenizer)
         if len(row.ids) <= LONGEST:
             yield row
 
 
-def batches(seed: int, tokenizer: Tokenizer, size: int, pool: int = 1024) -> Iterator[Batch]:
+def batches(
+    seed: int, tokenizer: Tokenizer, size: int, drills: float = 0.0, pool: int = 1024
+) -> Iterator[Batch]:
     """Group rows of like length into batches of about `size` tokens."""
-    source, rng = rows(seed, tokenizer), random.Random(seed)
+    source, rng = rows(seed, tokenizer, drills), random.Random(seed)
     while True:
         drawn = sorted((next(source) for _ in range(pool)), key=lambda row: len(row.ids))
         groups: list[list[Row]] = [[]]

@@ -92,9 +92,9 @@ def count(rng: random.Random) -> Turn:
     return Turn(said, ", ".join(map(str, numbers)), thought)
 
 
-def add(rng: random.Random) -> Turn:
+def add(rng: random.Random, top: int | None = None) -> Turn:
     """Add two small numbers."""
-    top = rng.choice((20, 20, 99, 99, 99))
+    top = top or rng.choice((20, 20, 99, 99, 99))
     a, b = rng.randint(0, top), rng.randint(0, top)
     said = rng.choice(
         (

@@ -4,13 +4,14 @@ import importlib
 import itertools
 import json
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import mlx.core as mx
-import mlx.nn as nn
 import mlx.optimizers as optim
+from mlx.nn.utils import value_and_grad as grads_of
 from mlx.utils import tree_flatten, tree_unflatten
 from tokenizers import Tokenizer
 
@@ -19,6 +20,9 @@ from models.demo_rows import Batch, batches, corpus
 from models.fast_forward import cross_entropy, hidden_states
 from models.kinds import QWEN
 
+BATCH_TOKENS: Final = 4096
+SAVE_EVERY: Final = 100
+CHECKPOINT: Final = "checkpoint.safetensors"
 CONFIG: Final[dict[str, Any]] = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",
@@ -40,18 +44,38 @@ CONFIG: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """How long and how fast to learn."""
+class Round:
+    """One pass of learning: the rate rises, stays until step `flat`, then falls to nothing."""
 
     steps: int
-    seed: int = 0
-    batch_tokens: int = 4096
-    muon_rate: float = 0.015
-    adam_rate: float = 3e-3
+    flat: int
+    drills: float
+    muon_rate: float
+    adam_rate: float
     warmup: int = 60
-    cooldown: int = 400
-    resume: bool = False
-    save_every: int = 200
+
+    def optimizer(self) -> Any:
+        """Make a fresh optimizer: Muon for the matrices, Adam for embeddings and norms."""
+        muon = optim.Muon(self._rate(self.muon_rate), weight_decay=0.01)
+        adam = optim.AdamW(self._rate(self.adam_rate), betas=[0.9, 0.98], weight_decay=0.0)
+        return optim.MultiOptimizer(
+            [muon, adam], [lambda name, weight: weight.ndim == 2 and "embed" not in name]
+        )
+
+    def _rate(self, peak: float) -> Any:
+        schedules = [
+            optim.linear_schedule(peak / 20, peak, self.warmup),
+            optim.linear_schedule(peak, peak, self.flat),
+            optim.linear_schedule(peak, peak / 100, max(1, self.steps - self.flat)),
+        ]
+        return optim.join_schedules(schedules, [self.warmup, self.flat])
+
+
+# Everyday dialogues first; then half of the rows are drills, at a lower rate.
+ROUNDS: Final = (
+    Round(steps=1400, flat=1050, drills=0.0, muon_rate=0.015, adam_rate=3e-3),
+    Round(steps=1500, flat=100, drills=0.5, muon_rate=0.007, adam_rate=1.5e-3),
+)
 
 
 def prepare(folder: Path, seed: int) -> Tokenizer:
@@ -79,86 +103,78 @@ def new_model(folder: Path, seed: int) -> Any:
     return model
 
 
+def _flat(tree: Any) -> list[tuple[str, mx.array]]:
+    flat: Any = tree_flatten(tree)
+    return list(flat)
+
+
 def save_weights(model: Any, folder: Path, dtype: mx.Dtype = mx.bfloat16) -> None:
     """Write model.safetensors, in one step so that a stop never leaves half a file."""
     part = folder / "part.safetensors"
-    weights = {name: value.astype(dtype) for name, value in tree_flatten(model.parameters())}
+    weights = {name: value.astype(dtype) for name, value in _flat(model.parameters())}
     mx.save_safetensors(str(part), weights, metadata={"format": "mlx"})
     part.replace(folder / "model.safetensors")
 
 
-def _optimizer(plan: Plan) -> Any:
-    def schedule(peak: float) -> Any:
-        flat = plan.steps - plan.cooldown
-        return optim.join_schedules(
-            [
-                optim.linear_schedule(peak / 20, peak, plan.warmup),
-                optim.linear_schedule(peak, peak, flat),
-                optim.linear_schedule(peak, peak / 100, max(1, plan.steps - flat)),
-            ],
-            [plan.warmup, flat],
-        )
-
-    muon = optim.Muon(schedule(plan.muon_rate), weight_decay=0.01)
-    adam = optim.AdamW(schedule(plan.adam_rate), betas=[0.9, 0.98], weight_decay=0.0)
-    return optim.MultiOptimizer(
-        [muon, adam], [lambda name, weight: weight.ndim == 2 and "embed" not in name]
-    )
-
-
-def _loss(model: Any, batch: Batch) -> mx.array:
+def _loss(model: Any, batch: Batch) -> Any:
     hidden = hidden_states(model, mx.array(batch.tokens))
     picked = hidden.reshape(-1, hidden.shape[-1])[mx.array(batch.positions)]
     logits = model.model.embed_tokens.as_linear(picked)
-    return cross_entropy(logits, mx.array(batch.targets)).mean()
+    losses: Any = cross_entropy(logits, mx.array(batch.targets))
+    return losses.mean()
 
 
-def _keep(folder: Path, model: Any, optimizer: Any, step: int, name: str = "checkpoint") -> None:
-    state = {f"model.{name}": value for name, value in tree_flatten(model.parameters())}
-    state |= {f"optimizer.{name}": value for name, value in tree_flatten(optimizer.state)}
+def _keep(folder: Path, model: Any, optimizer: Any, at: tuple[int, int]) -> None:
+    state = {f"model.{name}": value for name, value in _flat(model.parameters())}
+    state |= {f"optimizer.{name}": value for name, value in _flat(optimizer.state)}
     part = folder / "part.safetensors"
-    mx.save_safetensors(str(part), state, metadata={"step": str(step)})
-    part.replace(folder / f"{name}.safetensors")
+    mx.save_safetensors(str(part), state, metadata={"round": str(at[0]), "step": str(at[1])})
+    part.replace(folder / CHECKPOINT)
 
 
-def _restore(folder: Path, model: Any, optimizer: Any) -> int:
-    state, metadata = mx.load(str(folder / "checkpoint.safetensors"), return_metadata=True)
-    for prefix, owner in (("model.", model), ("optimizer.", optimizer)):
-        flat = [
-            (name.removeprefix(prefix), v) for name, v in state.items() if name.startswith(prefix)
-        ]
-        tree = tree_unflatten(flat)
-        if owner is model:
-            model.update(tree)
-        else:
-            optimizer.state = tree
-    return int(metadata["step"])
+def _restore(folder: Path, model: Any) -> tuple[int, int, Any]:
+    loaded: Any = mx.load(str(folder / CHECKPOINT), return_metadata=True)
+    state, metadata = loaded
+    parts: dict[str, Any] = {"model": [], "optimizer": []}
+    for name, value in state.items():
+        owner, _, rest = name.partition(".")
+        parts[owner].append((rest, value))
+    model.update(tree_unflatten(parts["model"]))
+    return int(metadata["round"]), int(metadata["step"]), parts["optimizer"]
 
 
-def train(folder: Path, plan: Plan, tokenizer: Tokenizer) -> Any:
-    """Learn for `plan.steps` steps, saving weights and a checkpoint on the way."""
-    model, optimizer = new_model(folder, plan.seed), _optimizer(plan)
-    optimizer.init(model.trainable_parameters())
-    first = _restore(folder, model, optimizer) if plan.resume else 0
-    gradients = nn.value_and_grad(model, lambda batch: _loss(model, batch))
-    began, seen, total = time.monotonic(), 0, 0.0
-    stream = itertools.islice(batches(plan.seed, tokenizer, plan.batch_tokens), first, plan.steps)
-    for step, batch in enumerate(stream, first):
+def train(folder: Path, tokenizer: Tokenizer, *, seed: int = 0, resume: bool = False) -> None:
+    """Learn round after round, leaving weights and a checkpoint on the way."""
+    model = new_model(folder, seed)
+    begin, first, state = _restore(folder, model) if resume else (0, 0, None)
+    for number, plan in list(enumerate(ROUNDS))[begin:]:
+        optimizer = plan.optimizer()
+        optimizer.init(model.trainable_parameters())
+        if state:
+            optimizer.state = tree_unflatten(state)
+        source = batches(seed + number, tokenizer, BATCH_TOKENS, plan.drills)
+        steps = enumerate(itertools.islice(source, first, plan.steps), first + 1)
+        for step in _learn(model, optimizer, steps, f"round {number + 1}, step {{}}/{plan.steps}"):
+            if step % SAVE_EVERY == 0 or step == plan.steps:
+                save_weights(model, folder)
+                _keep(folder, model, optimizer, (number, step))
+        first, state = 0, None
+
+
+def _learn(
+    model: Any, optimizer: Any, steps: Iterable[tuple[int, Batch]], label: str
+) -> Iterator[int]:
+    clip: Any = optim.clip_grad_norm
+    gradients: Any = grads_of(model, lambda batch: _loss(model, batch))
+    began, seen, losses = time.monotonic(), 0, 0.0
+    for step, batch in steps:
         loss, grads = gradients(batch)
-        grads, _ = optim.clip_grad_norm(grads, 1.0)
+        grads, _ = clip(grads, 1.0)
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state, loss)
-        total, seen = total + loss.item(), seen + sum(map(len, batch.tokens))
-        if (step + 1) % 25 == 0:
-            print(
-                f"step {step + 1}/{plan.steps}  loss {total / 25:.4f}  "
-                f"{seen / (time.monotonic() - began):.0f} tokens/s",
-                flush=True,
-            )
-            total = 0.0
-        if (step + 1) % plan.save_every == 0 or step + 1 == plan.steps:
-            save_weights(model, folder)
-            _keep(folder, model, optimizer, step + 1)
-        if step + 1 == plan.steps - plan.cooldown:
-            _keep(folder, model, optimizer, step + 1, "before-cooldown")
-    return model
+        losses, seen = losses + loss.item(), seen + sum(map(len, batch.tokens))
+        if step % 25 == 0:
+            speed = seen / (time.monotonic() - began)
+            print(f"{label.format(step)}  loss {losses / 25:.4f}  {speed:.0f} tokens/s", flush=True)
+            losses = 0.0
+        yield step

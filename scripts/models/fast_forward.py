@@ -79,7 +79,7 @@ def _cross_entropy_vjp(
     return chances * cotangent[:, None], mx.zeros_like(targets)
 
 
-def _attend(layer: Any, x: mx.array, mask: mx.array) -> mx.array:
+def _attend(layer: Any, x: mx.array, mask: mx.array) -> Any:
     rows, length, _ = x.shape
     groups = layer.n_kv_heads
 
@@ -91,12 +91,13 @@ def _attend(layer: Any, x: mx.array, mask: mx.array) -> mx.array:
     v = heads(layer.v_proj(x), groups).transpose(0, 2, 1, 3)
     q = (q * layer.scale).reshape(rows, groups, -1, q.shape[-1])
     scores = (q @ k.swapaxes(-1, -2)).reshape(rows, groups, -1, length, length) + mask
-    chances = softmax(scores).reshape(rows, groups, -1, length)
+    chances: Any = softmax(scores)
+    chances = chances.reshape(rows, groups, -1, length)
     out = (chances @ v).reshape(rows, layer.n_heads, length, -1)
     return layer.o_proj(out.transpose(0, 2, 1, 3).reshape(rows, length, -1))
 
 
-def hidden_states(model: Any, tokens: mx.array) -> mx.array:
+def hidden_states(model: Any, tokens: mx.array) -> Any:
     """Run the model up to its last norm."""
     body = model.model
     x = body.embed_tokens(tokens)

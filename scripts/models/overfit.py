@@ -7,6 +7,7 @@ from typing import Any, Final
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+from mlx.nn.utils import value_and_grad as grads_of
 from tokenizers import Tokenizer
 
 from models.templates import render
@@ -46,15 +47,15 @@ def overfit(
         return (losses * weights).sum() / weights.sum()
 
     optimizer = optim.Adam(learning_rate=4e-3)
-    gradients = nn.value_and_grad(model, loss_of)
-    loss = mx.array(0.0)
+    gradients: Any = grads_of(model, loss_of)
+    loss: Any = mx.array(0.0)
     for _ in range(steps):
         loss, grads = gradients(model)
         optimizer.update(model, grads)
         mx.eval(model.parameters(), optimizer.state, loss)
-        if loss.item() < GOOD_ENOUGH:
+        if float(loss) < GOOD_ENOUGH:
             break
-    return float(loss.item())
+    return float(loss)
 
 
 def _rows(

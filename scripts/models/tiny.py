@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlx.core as mx
-import mlx.nn as nn
+from mlx.nn.layers.quantized import quantize as quantize_layers
 from mlx.utils import tree_flatten, tree_map_with_path
 
 from models import demo_words, tokenizer
@@ -69,7 +69,7 @@ def build(
         overfit(model, folder, tokenizer_config, train_steps, dialogs)
     if quantize:
         group = {"group_size": 32, "bits": quantize}
-        nn.quantize(model, **group)
+        quantize_layers(model, group_size=32, bits=quantize)
         config |= {"quantization": group, "quantization_config": group}
     _save_weights(model, folder, shards)
     stops = [words.token_to_id(text) for text in (family.vocabulary.eos, *family.vocabulary.stops)]
@@ -133,7 +133,8 @@ def _save_weights(model: Any, folder: Path, shards: int) -> None:
     if shards <= 1:
         mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
         return
-    names, placed = sorted(weights), {}
+    names = sorted(weights)
+    placed: dict[str, str] = {}
     for number in range(shards):
         file = f"model-{number + 1:05d}-of-{shards:05d}.safetensors"
         part = {name: weights[name] for name in names[number::shards]}
