@@ -87,29 +87,32 @@ class _Bytes:
         return text
 
 
-class _Window:
+class Window:
     """Decode the last few tokens again with each one, for tokenizers whose pieces are not plain bytes."""
 
     LONGEST = 12
-    """Tokens after which a broken character is no longer an unfinished one."""
+    """Tokens after which a broken character is no longer an unfinished one, and nothing no longer a beginning."""
 
-    def __init__(self, decode: Any) -> None:
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
         self._decode = decode
         self._tokens: list[int] = []
         self._read = 0
         """How many of the tokens are text already; they stay because the next ones may depend on them."""
 
     def add(self, token: int) -> str:
+        """Return the text this token settles."""
         self._tokens.append(token)
         known, text = self._texts()
+        waited = len(self._tokens) - self._read > self.LONGEST
         whole = not text.endswith("\N{REPLACEMENT CHARACTER}")
-        if len(text) <= len(known) or not (whole or len(self._tokens) - self._read > self.LONGEST):
+        if not waited and (len(text) <= len(known) or not whole):
             return ""
         self._tokens = self._tokens[self._read :]
         self._read = len(self._tokens)
         return text[len(known) :]
 
     def finish(self) -> str:
+        """Return what is still held."""
         known, text = self._texts()
         self._read = len(self._tokens)
         return text[len(known) :]
@@ -160,7 +163,7 @@ def _choose(tokenizer: Any) -> Callable[[], _Stream]:
     private = copy.deepcopy(
         inner
     )  # threads that encode borrow the original and forbid any other use meanwhile
-    return lambda: _Window(
+    return lambda: Window(
         lambda tokens: private.decode(
             tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )

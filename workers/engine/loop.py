@@ -147,9 +147,9 @@ class EngineLoop:
             if not scheduler.is_overgrown(len(self._batch), longest, bounds):
                 return scheduler.Plan()
         queues = scheduler.Queues(
-            waiting=_views(self._waiting.values()),
-            prefilling=_views(self._prompts.rows.values()),
-            decoding=_views(self._batch.rows),
+            waiting=_views(self._waiting.values(), bounds),
+            prefilling=_views(self._prompts.rows.values(), bounds),
+            decoding=_views(self._batch.rows, bounds),
             started=self._prompts.alone,
         )
         return scheduler.plan(queues, bounds, self._prompts.pace)
@@ -247,12 +247,12 @@ class EngineLoop:
         self._board.publish(counters.snapshot(), counters.speed)
 
 
-def _views(rows: Iterable[Sequence]) -> tuple[scheduler.RowView, ...]:
+def _views(rows: Iterable[Sequence], bounds: scheduler.Bounds) -> tuple[scheduler.RowView, ...]:
     return tuple(
         scheduler.RowView(
             row.uid,
             row.to_prefill,
-            scheduler.expected_length(len(row.request.prompt), row.limit, len(row.tokens)),
+            scheduler.expected_length(len(row.request.prompt), row.limit, len(row.tokens), bounds),
         )
         for row in rows
     )

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-GROWTH = 1024
-"""Tokens of an answer that admission reserves memory for; few answers are longer, and most windows are far longer."""
 BLOCK = 256
 """Caches grow by this many tokens at a time."""
 ALONE = (128, 2048)
@@ -49,6 +47,8 @@ class Bounds:
     cache_shape: CacheShape = CacheShape()
     cache_budget: int | None = None
     """Bytes all rows' caches may take; None = not bounded."""
+    growth: int = 1024
+    """Tokens of an answer that admission reserves memory for; few answers are longer, and most windows far longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +68,9 @@ class Plan:
     slices: tuple[Slice, ...] = ()
 
 
-def expected_length(prompt: int, limit: int, length: int) -> int:
+def expected_length(prompt: int, limit: int, length: int, bounds: Bounds) -> int:
     """Return the length to reserve memory for: what the row has now, or is likely to get."""
-    return max(prompt + min(limit, GROWTH), length + 1)
+    return max(prompt + min(limit, bounds.growth), length + 1)
 
 
 def weight(rows: int, longest: int, bounds: Bounds) -> int:

@@ -15,7 +15,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers import limits, weights
 from mlxd.workers.api import app
 from mlxd.workers.engine import batch as batches
-from mlxd.workers.engine import scheduler
+from mlxd.workers.engine import detokenize, scheduler
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.engine.inbox import Leave
 from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
@@ -144,6 +144,7 @@ class _Tokenizer:
             extra["chat_template"] = self._spec.chat_template
         try:
             self._found = mlx_lm.utils.load_tokenizer(self._folder, extra)
+            detokenize.prepare(self._found)
         except Exception as error:
             self._error = error
 
