@@ -1,13 +1,12 @@
 """Hold what Chat Completions and Completions share: decoding a body, the sampling fields, usage, the refused fields."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, TypeVar
 
 import msgspec
 
-from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.protocol.peek import invalid
+from mlxd.protocol import request_body
+from mlxd.protocol.errors import InvalidRequest
 
 MAX_STOPS = 16
 MAX_CHOICES = 128
@@ -105,45 +104,14 @@ class Usage(msgspec.Struct, frozen=True):
     completion_tokens_details: CompletionTokensDetails
 
 
-_MISSING = re.compile(r"missing required field `([^`]*)`(?: - at `([^`]*)`)?")
-
-_refused_type = msgspec.defstruct("_Refused", [(name, object, None) for name in REFUSED])
-_refused = msgspec.json.Decoder(_refused_type)
+_refused = request_body.Refused(REFUSED)
 
 T = TypeVar("T")
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[T]) -> T:
     """Read a request body; raises InvalidRequest or UnsupportedField naming the field at fault."""
-    try:
-        body.decode()
-        request = decoder.decode(body)
-        refused = _refused.decode(body)
-    except msgspec.ValidationError as error:
-        raise _named(error) from None
-    except RecursionError:
-        raise InvalidRequest("the body is nested too deeply") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
-    for name, harmless in REFUSED.items():
-        value = getattr(refused, name)
-        if value is not None and not any(_same(value, other) for other in harmless):
-            raise UnsupportedField(name)
-    return request
-
-
-def _named(error: msgspec.ValidationError) -> InvalidRequest:
-    """Name a missing field as the one at fault; msgspec names only the object that lacks it."""
-    found = _MISSING.search(str(error))
-    if found is None:
-        return invalid(error)
-    path = (found[2] or "$").removeprefix("$").removeprefix(".")
-    field = f"{path}.{found[1]}" if path else found[1]
-    return InvalidRequest(f"{field}: required and missing", field=field)
-
-
-def _same(value: object, other: object) -> bool:
-    return value == other and isinstance(value, bool) is isinstance(other, bool)
+    return request_body.decode(body, decoder, _refused)
 
 
 def stops(value: str | list[str] | None) -> tuple[str, ...]:
