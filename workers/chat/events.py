@@ -63,6 +63,8 @@ class Finish:
 
     reason: EndReason
     usage: Usage
+    stop: str | None = None
+    """The stop string that ended the answer, if one did."""
 
 
 Event = TextDelta | ReasoningDelta | ToolCallDelta | Finish

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from mlxd.workers.chat.harmony import BODY, HarmonySplitter
+from mlxd.workers.chat.harmony import ANSWER, BODY, HarmonySplitter
 from mlxd.workers.chat.markup import Markup, Piece, Splitter
 from mlxd.workers.chat.reasoning import opened_by
 from mlxd.workers.chat.request import Tool
@@ -37,8 +37,14 @@ class AnswerFormat(Protocol):
         """Say whether a rendered prompt ends inside a block of reasoning."""
         ...
 
-    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
-        """Return what reads one answer, None where it has no parts."""
+    def begun(self, prompt: str, answer: str) -> str:
+        """Return a rendered prompt with the beginning of its answer, past any reasoning."""
+        ...
+
+    def splitter(
+        self, tools: Sequence[Tool], *, reasoning: bool, midway: bool = False
+    ) -> Splits | None:
+        """Return what reads one answer, or (midway) the rest of one; None where it has no parts."""
         ...
 
 
@@ -59,12 +65,20 @@ class MarkedFormat:
         """Say whether a rendered prompt ends inside a block of reasoning."""
         return opened_by(prompt, self._markup.think_start)
 
-    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
+    def begun(self, prompt: str, answer: str) -> str:
+        """Return a rendered prompt with the beginning of its answer, past any reasoning."""
+        if self.opened_by(prompt):
+            prompt = f"{prompt.rstrip()}\n\n{self._markup.think_end}\n\n"
+        return prompt + answer
+
+    def splitter(
+        self, tools: Sequence[Tool], *, reasoning: bool, midway: bool = False
+    ) -> Splits | None:
         """Return what reads one answer; tool markers are text where no tool was offered."""
         parse = call_parser(self._tokenizer, tools)
         if parse is None and not self._markup.think_start:
             return None
-        return Splitter(self._markup, parse=parse, reasoning=reasoning)
+        return Splitter(self._markup, parse=parse, reasoning=reasoning, midway=midway)
 
 
 class HarmonyFormat:
@@ -76,9 +90,15 @@ class HarmonyFormat:
         """Say no: every answer begins with a header."""
         return False
 
-    def splitter(self, tools: Sequence[Tool], *, reasoning: bool) -> Splits | None:
+    def begun(self, prompt: str, answer: str) -> str:
+        """Return a rendered prompt with the beginning of its answer, past any reasoning."""
+        return prompt + ANSWER + answer
+
+    def splitter(
+        self, tools: Sequence[Tool], *, reasoning: bool, midway: bool = False
+    ) -> Splits | None:
         """Return what reads one answer."""
-        return HarmonySplitter({tool.name for tool in tools})
+        return HarmonySplitter({tool.name for tool in tools}, midway=midway)
 
 
 def format_of(tokenizer: Any) -> AnswerFormat:

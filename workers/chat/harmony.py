@@ -11,6 +11,8 @@ from mlxd.workers.chat.markup import Kind, Piece, overlap
 from mlxd.workers.chat.tools import ParsedCall, arguments_text
 
 BODY = "<|message|>"
+ANSWER = f"<|channel|>final{BODY}"
+"""The header of what the user reads."""
 _ENDS = ("<|end|>", "<|call|>", "<|return|>", "<|start|>")
 _OPENINGS = (*_ENDS, "<|channel|>", BODY, " to=")
 _RECIPIENT = re.compile(r"to=functions\.([\w.-]+)")
@@ -18,12 +20,12 @@ _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 
 
 class HarmonySplitter:
-    """Turn chunks of one answer into pieces; the prompt has ended with `<|start|>assistant`."""
+    """Turn chunks of one answer into pieces; the prompt has ended with `<|start|>assistant`, or `midway` in a text."""
 
-    def __init__(self, functions: Set[str]) -> None:
+    def __init__(self, functions: Set[str], *, midway: bool = False) -> None:
         self._functions = functions
         """What may be called; a call of anything else stays text."""
-        self._kind: Kind | None = None
+        self._kind: Kind | None = Kind.TEXT if midway else None
         """None inside a header."""
         self._callee: str | None = None
         self._held = ""

@@ -46,7 +46,12 @@ class Splitter:
     """Turn chunks of one answer into pieces; a `parse` of None leaves tool markers in the text."""
 
     def __init__(
-        self, markup: Markup, *, parse: ParseCalls | None = None, reasoning: bool = False
+        self,
+        markup: Markup,
+        *,
+        parse: ParseCalls | None = None,
+        reasoning: bool = False,
+        midway: bool = False,
     ) -> None:
         self._markup = markup
         self._parse = parse if markup.tool_start else None
@@ -54,7 +59,8 @@ class Splitter:
         self._held = ""
         self._position = 0
         """Where `_held` starts in the model's text."""
-        self._skip_space = bool(markup.think_start)
+        # White space at the very beginning belongs to the markers, unless the text began before this answer.
+        self._skip_space = bool(markup.think_start) and not midway
         self._fresh = True
         """Nothing of this block of reasoning was seen yet."""
         self._body = 0

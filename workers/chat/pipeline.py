@@ -126,7 +126,9 @@ class Pipeline:
             request.controls,
             field="messages",
             splitter=lambda: self.writer.format.splitter(
-                request.tools, reasoning=prompt.opens_reasoning
+                request.tools,
+                reasoning=prompt.opens_reasoning,
+                midway=bool(request.prefill) and not prompt.opens_reasoning,
             ),
             parallel_calls=request.parallel_calls,
         )

@@ -98,8 +98,10 @@ class Reader:
             return reason
         if self._splitter is not None:
             reason = self._take(self._splitter.finish(complete=ended), events)
+        if reason is not None:
+            return reason
         self._flush_text(events)
-        return reason or (EndReason.STOP if ended else EndReason.LENGTH)
+        return EndReason.STOP if ended else EndReason.LENGTH
 
     def _split(self, text: str) -> Sequence[Piece]:
         if not text:
@@ -175,7 +177,8 @@ class Reader:
         if reason is EndReason.STOP and self._calls:
             reason = EndReason.TOOL_CALLS
         usage = Usage(self._prompt_tokens, self._completion, cached, self._reasoning)
-        events.append(Finish(reason, usage))
+        stop = self._stops.hit if reason is EndReason.STOP else None
+        events.append(Finish(reason, usage, stop))
         self.done = True
 
 

@@ -75,6 +75,8 @@ class ChatRequest:
     turns: tuple[Turn, ...]
     tools: tuple[Tool, ...] = ()
     parallel_calls: bool = True
+    prefill: str = ""
+    """How the answer begins; what the model writes goes on from there."""
     template_options: Mapping[str, object] = field(default_factory=dict)
     controls: Controls = Controls()
 

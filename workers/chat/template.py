@@ -88,6 +88,8 @@ class PromptWriter:
             raise InvalidRequest(
                 f"messages: the model's chat template refuses them: {sentence}", field="messages"
             ) from error
+        if request.prefill:
+            text = self.format.begun(text, request.prefill)
         return Prompt(self._encode(text, special=False), self.format.opened_by(text))
 
     @cached_property

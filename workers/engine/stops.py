@@ -14,17 +14,19 @@ class StopStrings:
         self._stops = tuple(stop for stop in stops if stop)
         self._longest = max(map(len, self._stops), default=0)
         self._held = ""
-        self._hit = False
+        self.hit: str | None = None
+        """The stop string that ended the text."""
 
     def feed(self, text: str) -> tuple[str, bool]:
         """Return the text that is safe to show now, and whether a stop string ended it; nothing comes after that."""
-        if self._hit:
+        if self.hit is not None:
             return "", True
         text = self._held + text
         found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
         if found:
-            self._hit, self._held = True, ""
-            return text[: min(found)[1]], True
+            end, start = min(found)
+            self.hit, self._held = text[start:end], ""
+            return text[:start], True
         keep = self._unsure(text)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep], False
