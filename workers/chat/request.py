@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mlxd.workers.chat.output_format import OutputFormat
 from mlxd.workers.engine.request import Sampling
 
 
@@ -47,12 +48,26 @@ class Tool:
     description: str | None = None
     parameters: Mapping[str, object] | None = None
     """JSON schema of the arguments."""
+    strict: bool = False
+    """Calls of this tool have arguments that validate, also where the model decides to call by itself."""
+    field: str = "tools"
+    """Name of the request field that holds the schema; a refusal names it."""
 
     def for_template(self) -> dict[str, object]:
         """Return the tool the way chat templates take it."""
         function: dict[str, object] = {"name": self.name, "description": self.description or ""}
         function["parameters"] = self.parameters or {"type": "object", "properties": {}}
         return {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MustCall:
+    """Demand that the answer is a call; its arguments validate."""
+
+    name: str | None = None
+    """The one tool to call, once; None: any of the tools."""
+    field: str = "tool_choice"
+    """Name of the request field that demands it; a refusal names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +81,8 @@ class Controls:
     logprobs: int | None = None
     choices: int = 1
     ignore_eos: bool = False
+    output: OutputFormat | None = None
+    """What the visible text must look like; None: anything. Calls and reasoning are apart from it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +91,9 @@ class ChatRequest:
 
     turns: tuple[Turn, ...]
     tools: tuple[Tool, ...] = ()
+    """What the model may call now: none where the caller wants no call."""
+    must_call: MustCall | None = None
+    """None: the model decides whether it calls."""
     parallel_calls: bool = True
     prefill: str = ""
     """How the answer begins; what the model writes goes on from there."""
