@@ -69,7 +69,7 @@ class Life:
     rows: int = 0
     """Rows that the engine holds by its last report."""
     expecting: bool = False
-    """Whether a request was given to the worker since that report."""
+    """Whether a request was given to the worker of which its engine has shown no sign yet."""
     leases: int = 0
     idle_since: float = 0.0
     """When the last lease ended (or the worker became ready)."""
@@ -128,12 +128,8 @@ def step(life: Life, event: Event, now: float, policy: Policy) -> Step:
 
 
 def stalled_at(life: Life, policy: Policy) -> float:
-    """Return when a serving worker counts as stuck if it makes no step before; inf while it owes none.
-
-    A request may last without a row: its client reads slowly what the engine finished long ago.
-    """
-    owes_a_step = life.rows > 0 or (life.expecting and life.leases > 0)
-    return life.progress_at + policy.step_stall if owes_a_step else math.inf
+    """Return when a serving worker counts as stuck if it makes no step before; inf while it owes none."""
+    return life.progress_at + policy.step_stall if _owes_a_step(life) else math.inf
 
 
 def declared(life: Life, pinned: bool, idle_timeout: float) -> Life:
@@ -161,11 +157,21 @@ def _start(life: Life, now: float) -> Step:
     return fresh, (Spawn(),)
 
 
+def _owes_a_step(life: Life) -> bool:
+    """Tell whether the engine has work; a request may outlast it, when its client reads slowly."""
+    return life.rows > 0 or (life.expecting and life.leases > 0)
+
+
 def _stepped(life: Life, event: Stepped, now: float) -> Life:
-    stuck = event.rows > 0 and event.steps == life.steps and (life.rows > 0 or life.expecting)
-    progress_at = life.progress_at if stuck else now
+    stepped = event.steps != life.steps
+    stuck = event.rows > 0 and not stepped and _owes_a_step(life)
     return replace(
-        life, steps=event.steps, rows=event.rows, expecting=False, progress_at=progress_at
+        life,
+        steps=event.steps,
+        rows=event.rows,
+        # An idle engine's beat may have crossed the request on its way.
+        expecting=life.expecting and event.rows == 0 and not stepped,
+        progress_at=life.progress_at if stuck else now,
     )
 
 
@@ -175,14 +181,9 @@ def _lease_started(life: Life, event: LeaseStarted, now: float) -> Life:
     kept = life.idle_timeout if event.idle_timeout is None else event.idle_timeout
     # Work that arrives at a busy worker must not hide that the worker is stuck, nor must clients that give up
     # and come back: rows stay until the worker says that they are gone.
-    owed_already = life.rows > 0 or (life.expecting and life.leases > 0)
-    progress_at = life.progress_at if owed_already else now
+    progress_at = life.progress_at if _owes_a_step(life) else now
     return replace(
-        life,
-        leases=life.leases + 1,
-        idle_timeout=kept,
-        expecting=True,
-        progress_at=progress_at,
+        life, leases=life.leases + 1, idle_timeout=kept, expecting=True, progress_at=progress_at
     )
 
 

@@ -127,7 +127,7 @@ def _make_room(snapshot: Snapshot, cold: Mapping[str, Sequence[Waiting]]) -> lis
         elif draining > 0 and not (overdue and choose(residents, 1)):
             # So is this one; but its requests may run for long, and an idle worker can go at once.
             draining -= 1
-        elif _nothing_can_leave(snapshot):
+        elif _is_full_for_good(snapshot):
             actions += [Refuse(waiting.ticket, Refusal.ALL_PINNED) for waiting in requests]
         else:
             victims = choose_to_yield(residents, 1) if overdue else choose(residents, 1)
@@ -150,9 +150,11 @@ def _residents(snapshot: Snapshot) -> list[Resident]:
     ]
 
 
-def _nothing_can_leave(snapshot: Snapshot) -> bool:
+def _is_full_for_good(snapshot: Snapshot) -> bool:
+    # A worker that this very decision starts is not counted: whether it stays pinned, the next one will see.
     alive = [view for view in snapshot.models.values() if view.state in ALIVE]
-    return all(view.pinned and view.state not in _LEAVING for view in alive)
+    stays = all(view.pinned and view.state not in _LEAVING for view in alive)
+    return stays and len(alive) >= snapshot.max_loaded
 
 
 def next_wake(snapshot: Snapshot) -> float:
