@@ -1,0 +1,292 @@
+"""The property tests notice when a law is broken: each mutant below must fail them.
+
+A mutant that survives means that the world of the test helps the code along (style.md §3.4).
+"""
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+from support.choices import Seeded
+from support.life_moves import walk
+from support.mutants import mutated
+from support.worlds import choose_world
+
+from mlxd.supervisor import eviction, lifecycle, scheduler, watchdog
+
+
+def live() -> None:
+    """Walk through the lifecycle, always the same ways."""
+    for seed in range(4000):
+        walk(Seeded(seed))
+
+
+def schedule() -> None:
+    """Run the scheduler's worlds, always the same ones."""
+    for seed in range(2000):
+        choose_world(Seeded(seed)).run()
+
+
+LIFECYCLE = {
+    "a late hello starts the load again": (
+        "case HelloReceived() if life.state is S.STARTING:",
+        "case HelloReceived() if life.state in (S.STARTING, S.LOADING):",
+    ),
+    "progress does not count": (
+        "return replace(life, progress_at=now), ()",
+        "return life, ()",
+    ),
+    "the idle clock starts with the request": (
+        "life = replace(life, leases=life.leases - 1, idle_since=now,",
+        "life = replace(life, leases=life.leases - 1,",
+    ),
+    "a draining worker with requests is stopped": (
+        "return _stop(life, now) if life.leases == 0 else (life, ())",
+        "return _stop(life, now)",
+    ),
+    "the last request of a draining worker does not stop it": (
+        "if life.state is S.DRAINING and life.leases == 0:",
+        "if life.state is S.DRAINING and life.leases == 1:",
+    ),
+    "a stop forgets the requests in flight": (
+        "return _move(life, S.STOPPING, now, leases=0), (FailLeases(cause), ask)",
+        "return _move(life, S.STOPPING, now, leases=0), (ask,)",
+    ),
+    "an exit forgets the requests in flight": (
+        "effects = (FailLeases(error),) if life.leases else ()",
+        "effects = ()",
+    ),
+    "force does not hurry a draining worker": (
+        "if life.state is S.DRAINING and event.force:",
+        "if life.state is S.DRAINING and event.bounded and event.force:",
+    ),
+    "a second bounded stop puts the end off": (
+        "return replace(life, drain_by=min(life.drain_by, now + policy.drain_timeout)), ()",
+        "return replace(life, drain_by=now + policy.drain_timeout), ()",
+    ),
+    "a stuck worker is let off as stopped": (
+        "replace(life, stop_reason=StopReason.STEP_STALLED, error=error)",
+        "replace(life, error=error)",
+    ),
+    "SIGKILL comes without SIGTERM": (
+        "return replace(life, terminated_at=now), (Terminate(),)",
+        "return replace(life, terminated_at=now), (Kill(),)",
+    ),
+    "SIGTERM is sent again and again": (
+        "return replace(life, killed=True), (Kill(),)",
+        "return life, (Kill(),)",
+    ),
+    "the back-off never doubles": (
+        "failures = 1 if life.served or was_stable else life.failures + 1",
+        "failures = 1",
+    ),
+    "a served request does not end the row of failures": (
+        "failures = 1 if life.served or was_stable else life.failures + 1",
+        "failures = 1 if was_stable else life.failures + 1",
+    ),
+    "a stable run does not end the row of failures": (
+        "failures = 1 if life.served or was_stable else life.failures + 1",
+        "failures = 1 if life.served else life.failures + 1",
+    ),
+    "the back-off has no cap": (
+        "return min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)",
+        "return policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS)",
+    ),
+    "a worker that reported its failure goes on": (
+        "return _stop(replace(life, stop_reason=StopReason.POISONED), now)",
+        "return life, ()",
+    ),
+    "a new process inherits that the last one served": (
+        "terminated_at=math.inf, killed=False, served=False, error=None,",
+        "terminated_at=math.inf, killed=False, error=None,",
+    ),
+    "keep_alive is ignored": (
+        "kept = life.idle_timeout if event.idle_timeout is None else event.idle_timeout",
+        "kept = life.idle_timeout",
+    ),
+    "clients that come back hide a stuck worker": (
+        "progress_at = life.progress_at if _owes_a_step(life) else now",
+        "progress_at = life.progress_at if _owes_a_step(life) and life.leases else now",
+    ),
+    "work hides a stuck worker": (
+        "progress_at = life.progress_at if _owes_a_step(life) else now",
+        "progress_at = now",
+    ),
+    "a beat without a step counts as progress": (
+        "progress_at=life.progress_at if stuck else now,",
+        "progress_at=now,",
+    ),
+    "a slow reader's worker counts as stuck": (
+        "return life.rows > 0 or (life.expecting and life.leases > 0)",
+        "return life.leases > 0",
+    ),
+    "a timer of another state is obeyed": (
+        "case TimeUp(state=state) if state is life.state:",
+        "case TimeUp():",
+    ),
+}
+
+WATCHDOG = {
+    "no wait for hello ends": ("return life.since + policy.hello_timeout", "return math.inf"),
+    "the load's clock counts from its start": (
+        "return life.progress_at + policy.load_stall",
+        "return life.since + policy.load_stall",
+    ),
+    "a pinned worker idles out": (
+        "idle = not life.leases and not life.pinned",
+        "idle = not life.leases",
+    ),
+    "a busy worker idles out": (
+        "idle = not life.leases and not life.pinned",
+        "idle = not life.pinned",
+    ),
+    "a stuck worker is not noticed": (
+        "return min(idle_out, stalled_at(life, policy))",
+        "return idle_out",
+    ),
+    "a drain has no end": (
+        "return min(life.drain_by, stalled_at(life, policy))",
+        "return stalled_at(life, policy)",
+    ),
+    "SIGTERM comes at once": ("return life.since + policy.ask_grace", "return life.since"),
+    "SIGKILL does not wait for SIGTERM's grace": (
+        "return life.terminated_at + policy.kill_grace",
+        "return life.since + policy.ask_grace + policy.kill_grace",
+    ),
+    "due is early": ("if now >= deadline(life, policy)", "if now >= deadline(life, policy) - 1"),
+    "due is late": ("if now >= deadline(life, policy)", "if now > deadline(life, policy)"),
+}
+
+
+SCHEDULER = {
+    "a draining model is granted": (
+        "if view.state is S.READY:\n            actions",
+        "if view.state in (S.READY, S.DRAINING):\n            actions",
+    ),
+    "a request in back-off waits": (
+        "elif view.state is S.BACKOFF and snapshot.now < view.retry_at:",
+        "elif view.state is S.BACKOFF and snapshot.now > view.retry_at:",
+    ),
+    "a model is started twice": (
+        "elif view.state in (S.STOPPED, S.BACKOFF):\n            cold",
+        "elif view.state in (S.STOPPED, S.BACKOFF, S.STARTING):\n            cold",
+    ),
+    "no start after a failure": (
+        "elif view.state in (S.STOPPED, S.BACKOFF):\n            cold",
+        "elif view.state is S.STOPPED:\n            cold",
+    ),
+    "those that leave take no place": (
+        "alive = sum(view.state in ALIVE for view",
+        "alive = sum(view.state in ALIVE - _LEAVING for view",
+    ),
+    "one more than allowed": ("if free > 0:", "if free >= 0:"),
+    "a place is given away twice": ("            free -= 1\n", ""),
+    "another victim for each decision": ("elif stopping > 0:", "elif stopping > 99:"),
+    "another busy victim for each decision": (
+        "elif draining > 0 and not (overdue and choose(residents, 1)):",
+        "elif draining > 99:",
+    ),
+    "a request waits behind a drain for ever": (
+        "elif draining > 0 and not (overdue and choose(residents, 1)):",
+        "elif draining > 0:",
+    ),
+    "nobody is refused where all are pinned": (
+        "elif _is_full_for_good(snapshot):",
+        "elif False:",
+    ),
+    "the second model of an empty pool is refused": (
+        "return stays and len(alive) >= snapshot.max_loaded",
+        "return stays",
+    ),
+    "a pinned worker that leaves counts as staying": (
+        "all(view.pinned and view.state not in _LEAVING for view in alive)",
+        "all(view.pinned for view in alive)",
+    ),
+    "a busy worker is evicted before anybody has waited": (
+        "choose_to_yield(residents, 1) if overdue else choose(residents, 1)",
+        "choose_to_yield(residents, 1)",
+    ),
+    "a hot model never yields": (
+        "choose_to_yield(residents, 1) if overdue else choose(residents, 1)",
+        "choose(residents, 1)",
+    ),
+    "one victim for two": (
+        "residents = [r for r in residents if r.model_id not in victims]",
+        "pass",
+    ),
+    "no wake for the wait": (
+        "return min((t for t in times if t > snapshot.now), default=math.inf)",
+        "return math.inf",
+    ),
+    "the wake is only for the last": (
+        "return min((t for t in times if t > snapshot.now), default=math.inf)",
+        "return max((t for t in times if t > snapshot.now), default=math.inf)",
+    ),
+    "no wake for a model that had failed": (
+        "        if snapshot.models[waiting.model_id].state in (S.STOPPED, S.BACKOFF)\n    ]",
+        "        if snapshot.models[waiting.model_id].state is S.STOPPED\n    ]",
+    ),
+}
+
+EVICTION = {
+    "a busy worker is chosen": (
+        "if not r.leases and not r.pinned and not r.waited_for]",
+        "if not r.pinned and not r.waited_for]",
+    ),
+    "a pinned worker is chosen": (
+        "if not r.leases and not r.pinned and not r.waited_for]",
+        "if not r.leases and not r.waited_for]",
+    ),
+    "a worker that was just granted is chosen": (
+        "if not r.leases and not r.pinned and not r.waited_for]",
+        "if not r.leases and not r.pinned]",
+    ),
+    "the most recently used goes": (
+        "idle.sort(key=lambda r: (r.idle_since, r.model_id))",
+        "idle.sort(key=lambda r: (-r.idle_since, r.model_id))",
+    ),
+    "a pinned worker yields": ("if not r.pinned]\n    movable", "]\n    movable"),
+    "a busy worker yields before an idle one": (
+        "key=lambda r: (r.leases > 0 or r.waited_for, r.idle_since, r.model_id)",
+        "key=lambda r: (r.idle_since, r.model_id)",
+    ),
+    "a worker that was just granted yields before an idle one": (
+        "key=lambda r: (r.leases > 0 or r.waited_for, r.idle_since, r.model_id)",
+        "key=lambda r: (r.leases > 0, r.idle_since, r.model_id)",
+    ),
+}
+
+
+def survives(module: ModuleType, change: tuple[str, str], hunt: Callable[[], None]) -> bool:
+    """Tell whether the hunt finds nothing wrong with the changed module."""
+    with mutated(module, *change):
+        try:
+            hunt()
+        except Exception:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("hunt", [live, schedule])
+def test_the_hunt_finds_nothing_in_the_code_as_it_is(hunt: Callable[[], None]) -> None:
+    hunt()
+
+
+@pytest.mark.parametrize("name", LIFECYCLE)
+def test_a_mutant_of_the_lifecycle_is_caught(name: str) -> None:
+    assert not survives(lifecycle, LIFECYCLE[name], live)
+
+
+@pytest.mark.parametrize("name", WATCHDOG)
+def test_a_mutant_of_the_watchdog_is_caught(name: str) -> None:
+    assert not survives(watchdog, WATCHDOG[name], live)
+
+
+@pytest.mark.parametrize("name", SCHEDULER)
+def test_a_mutant_of_the_scheduler_is_caught(name: str) -> None:
+    assert not survives(scheduler, SCHEDULER[name], schedule)
+
+
+@pytest.mark.parametrize("name", EVICTION)
+def test_a_mutant_of_the_eviction_is_caught(name: str) -> None:
+    assert not survives(eviction, EVICTION[name], schedule)
