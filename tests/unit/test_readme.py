@@ -108,7 +108,7 @@ def test_routes() -> None:
 def leaves(kind: type[MlxdError]) -> Iterator[type[MlxdError]]:
     """Yield the errors that are raised: those of the tree that nothing derives from, in its order."""
     for child in kind.__subclasses__():
-        if child.__module__ == errors.__name__ and child is not ConfigError:
+        if getattr(errors, child.__name__, None) is child and child is not ConfigError:
             yield from leaves(child) if child.__subclasses__() else [child]
 
 
