@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlxd.protocol.errors import MlxdError
-from mlxd.workers.api import health, openai_chat, openai_completions
+from mlxd.workers.api import anthropic_messages, health, openai_chat, openai_completions
 from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
 from mlxd.workers.api.wire import ClientGone
 from mlxd.workers.chat.pipeline import Pipeline
@@ -35,6 +35,7 @@ def build(model: TextModel, engine: Engine) -> Starlette:
         routes=[
             Route("/v1/chat/completions", openai_chat.create, methods=["POST"]),
             Route("/v1/completions", openai_completions.create, methods=["POST"]),
+            *anthropic_messages.routes(),
             Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
             Route("/health", health.health, methods=["GET"]),
         ],
@@ -46,7 +47,7 @@ def build(model: TextModel, engine: Engine) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.state.pipeline, app.state.engine = pipeline, engine
+    app.state.pipeline, app.state.engine, app.state.writer = pipeline, engine, pipeline.writer
     return app
 
 

@@ -28,6 +28,11 @@ class Row:
         self._generation = generation
         self._reader = reader
 
+    @property
+    def prompt_tokens(self) -> int:
+        """Return the length of the prompt."""
+        return self._reader.prompt_tokens
+
     async def events(self) -> AsyncGenerator[list[Event]]:
         """Yield what each hand-over of tokens settles, the last with a Finish; raises MlxdError if the row failed."""
         try:
@@ -70,6 +75,11 @@ class Answers:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Return the length of the first prompt; known before anything was read of it."""
+        return self._rows[0].prompt_tokens
 
     async def __aiter__(self) -> AsyncIterator[tuple[int, list[Event]]]:
         """Yield (index of the answer, events) in the order they come; the first failure ends all."""

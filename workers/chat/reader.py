@@ -59,7 +59,7 @@ class Reader:
         self.done = False
         """An event of class Finish has come out."""
         self._detokenizer = detokenizer
-        self._prompt_tokens = prompt_tokens
+        self.prompt_tokens = prompt_tokens
         self._splitter = splitter
         self._stop_strings = tuple(stops)
         self._stops = StopStrings(self._stop_strings)
@@ -176,7 +176,7 @@ class Reader:
     def _finish(self, events: list[Event], reason: EndReason, cached: int) -> None:
         if reason is EndReason.STOP and self._calls:
             reason = EndReason.TOOL_CALLS
-        usage = Usage(self._prompt_tokens, self._completion, cached, self._reasoning)
+        usage = Usage(self.prompt_tokens, self._completion, cached, self._reasoning)
         stop = self._stops.hit if reason is EndReason.STOP else None
         events.append(Finish(reason, usage, stop))
         self.done = True

@@ -57,7 +57,10 @@ def _read_call(entry: object) -> ParsedCall | None:
     if not isinstance(name, str) or not name:
         return None
     text = arguments_text(arguments)
-    return None if text is None else ParsedCall(name, text, _id(given))
+    if text is None:
+        return None
+    name.encode()  # half a surrogate pair, which JSON can write and no client can be sent
+    return ParsedCall(name, text, _id(given))
 
 
 def _id(given: object) -> str | None:
@@ -65,14 +68,16 @@ def _id(given: object) -> str | None:
 
 
 def arguments_text(arguments: object) -> str | None:
-    """Return arguments as a string of JSON, None unless they are an object."""
+    """Return arguments as a string of JSON, None unless they are an object; raises ValueError for what JSON has not."""
     if isinstance(arguments, str):
         arguments = msgspec.json.decode(arguments)
     if not isinstance(arguments, Mapping):
         return None
-    return json_text(arguments)
+    text = json_text(arguments)
+    text.encode()
+    return text
 
 
 def json_text(value: object) -> str:
     """Write JSON the way chat templates do, so that an answer sent back renders to the tokens it came from."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
