@@ -8,6 +8,8 @@ from support.pool_parts import Drain, Pin, Request, Worker
 from support.pool_world import World
 from support.worlds import choose_world, worlds
 
+Script = list[Request | Drain | Pin]
+
 
 @settings(max_examples=100)
 @given(worlds())
@@ -82,7 +84,12 @@ def test_the_next_worker_starts_only_when_the_evicted_one_is_gone() -> None:
 def test_a_request_that_waited_too_long_for_a_drain_takes_the_place_of_an_idle_model() -> None:
     """Given a model that drains for long by an operator's wish, when another one is idle, then that one goes."""
     busy = Request("busy", at=0.0, runs_s=1000.0)
-    script = [busy, Request("idle", at=0.0), Drain("busy", at=10.0), Request("new", at=11.0)]
+    script: Script = [
+        busy,
+        Request("idle", at=0.0),
+        Drain("busy", at=10.0),
+        Request("new", at=11.0),
+    ]
     models = {"busy": Worker(), "idle": Worker(), "new": Worker()}
     world = World(models, script, max_loaded=2, max_swap_wait=30.0).run()
     assert world.evictions == ["idle"]
@@ -99,13 +106,13 @@ def test_the_moment_of_too_long_is_not_missed_by_rounding() -> None:
 
 
 def test_a_request_is_refused_where_every_place_is_pinned_for_good() -> None:
-    script = [Request("a", at=0.0), Pin("a", at=5.0, pinned=True), Request("b", at=6.0)]
+    script: Script = [Request("a", at=0.0), Pin("a", at=5.0, pinned=True), Request("b", at=6.0)]
     world = World({"a": Worker(), "b": Worker()}, script, max_loaded=1).run()
     assert world.requests[1].refused is not None
 
 
 def test_a_waiting_request_is_refused_once_the_last_place_is_pinned() -> None:
     busy = Request("a", at=0.0, runs_s=50.0)
-    script = [busy, Request("b", at=5.0), Pin("a", at=6.0, pinned=True)]
+    script: Script = [busy, Request("b", at=5.0), Pin("a", at=6.0, pinned=True)]
     world = World({"a": Worker(), "b": Worker()}, script, max_loaded=1, max_swap_wait=math.inf)
     assert world.run().requests[1].refused is not None

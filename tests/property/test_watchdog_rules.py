@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,7 +21,7 @@ POLICY = Policy(
     hello_timeout=60, load_stall=300, step_stall=120, drain_timeout=60,
     ask_grace=5, kill_grace=60, stable_after=60, backoff=30, backoff_max=300,
 )  # fmt: skip
-WORK = {"leases": 1, "expecting": True}
+WORK: dict[str, Any] = {"leases": 1, "expecting": True}
 
 times = st.sampled_from([0.0, 0.1, 0.7, 5.0, 120.0, 700.0, 1000.0])
 

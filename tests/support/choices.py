@@ -1,8 +1,8 @@
 """Choose among options: by Hypothesis, which shrinks what it finds, or by a seed, which is fifty times as fast."""
 
 import random
-from collections.abc import Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -20,12 +20,13 @@ class Choose(Protocol):
 class Drawn:
     """Choose as Hypothesis says."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: Callable[..., Any]) -> None:
         self._draw = draw
 
     def __call__(self, options: Sequence[T], /) -> T:
         """Return one of them."""
-        return self._draw(st.sampled_from(options))
+        chosen: T = self._draw(st.sampled_from(options))
+        return chosen
 
 
 class Seeded:
