@@ -171,7 +171,8 @@ def test_what_a_row_counted_stays_when_others_come_and_go(
         sampler.set_rows(members)
         logits = random_logits(1, step)
         drawn = sampler.sample(mx.repeat(logits, len(members), axis=0))
-        for member, token in zip(members, drawn.tolist(), strict=True):  # type: ignore[arg-type]
+        tokens: list[int] = drawn.tolist()  # type: ignore[assignment]
+        for member, token in zip(members, tokens, strict=True):
             member.tokens.append(token)
         assert alone.sample(logits).item() == watched.tokens[-1]
 
