@@ -49,21 +49,24 @@ def start(
         before = sink.tell()
         child = _spawn(line, sink, folder)
     try:
-        found = _wait_for_answer(child, paths, timeout)
+        if found := _wait_for_answer(child, paths, timeout):
+            return found
+        code = child.poll()
     except BaseException:
-        # Interrupted: whoever gave up waiting does not want a daemon that nobody knows of.
-        child.terminate()
-        child.wait()
+        # Whoever gave up waiting does not want a daemon that nobody knows of.
+        _end(child)
         raise
-    if found is not None:
-        return found
-    if child.returncode is None:
-        child.terminate()
-        child.wait()
+    if code is None:
+        _end(child)
         raise Failure(f"mlxd did not answer within {timeout:g} s and was stopped; see {log}")
     said = "".join(f"\n  {text}" for text in last_lines(log, _SHOWN_LINES, after=before))
-    kind = Misused if child.returncode == Exit.USAGE else Failure
-    raise kind(f"mlxd left with exit code {child.returncode} before it answered; {log} says:{said}")
+    kind = Misused if code == Exit.USAGE else Failure
+    raise kind(f"mlxd left with exit code {code} before it answered; {log} says:{said}")
+
+
+def _end(child: "subprocess.Popen[bytes]") -> None:
+    child.terminate()
+    child.wait()
 
 
 def _wait_for_answer(
