@@ -35,6 +35,9 @@ LEAVES: Final[dict[str, type]] = {
 
 UNLIMITED: Final = sys.maxsize
 
+SLACK: Final = 16 << 10
+"""`mx.contiguous` leaves an array in a buffer that is larger by up to so many bytes: too much for a small array."""
+
 
 def unfold(cache: Sequence[Any]) -> tuple[Shape, list[Leaf]]:
     """Return where the leaves stand, and the leaves."""
@@ -137,8 +140,8 @@ def tight(leaf: Leaf) -> Leaf:
 
 
 def own(leaf: Leaf) -> Leaf:
-    """Return the same state in buffers that nothing else uses, once they are computed."""
-    return _mapped(leaf, mx.contiguous)
+    """Return the same state in buffers of the right size, once they are computed."""
+    return _mapped(leaf, _fitted)
 
 
 def nbytes(leaf: Leaf) -> int:
@@ -175,6 +178,13 @@ def _mapped(leaf: Leaf, change: Callable[[mx.array], mx.array]) -> Leaf:
         return change(part) if isinstance(part, mx.array) else part
 
     return type(leaf).from_state(tree_map(each, leaf.state))
+
+
+def _fitted(array: mx.array) -> mx.array:
+    if array.nbytes >= SLACK * 64 or not array.ndim:
+        return mx.contiguous(array)
+    # A concatenation always fills a buffer of its own.
+    return mx.concatenate([array, array[:0]])
 
 
 def _first(part: Any, tokens: int) -> Any:

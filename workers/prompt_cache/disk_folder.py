@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,6 @@ class DiskFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._aside = path / "quarantine"
-        self._drafts = 0
         # Prompts are private.
         self._aside.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.chmod(0o700)
@@ -109,8 +109,7 @@ class DiskFolder:
 
     def draft(self, nbytes: int) -> Draft:
         """Begin a file of so many bytes."""
-        self._drafts += 1
-        path = self.path / f"{os.getpid()}-{self._drafts}{_PARTIAL}"
+        path = self.path / f"{secrets.token_hex(8)}{_PARTIAL}"
         opener = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         file = os.fdopen(opener, "r+b")
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -92,10 +92,10 @@ class DiskTier:
 
     def _writing(self, state: Snapshot) -> Generator[None, None, bool]:
         nbytes = len(entry_file.compose(state, self._fingerprint)) + state.nbytes
-        while not (locked := self._folder.lock()):
-            yield
         draft = None
         try:
+            while (locked := self._folder.lock()) is None:
+                yield
             with locked:
                 draft = self._folder.draft(nbytes) if self._make_room(nbytes) else None
             if draft is None:
@@ -139,9 +139,8 @@ class DiskTier:
             if changed == self._seen and not anyway:
                 return
             listed = self._folder.listed()
-        except OSError as error:
-            self._refuse(error)
-            return
+        except OSError:
+            changed, listed = 0, []  # nothing can be read: nothing is known
         # A change right after this look may carry the same time: only an old one tells that nothing happened since.
         self._seen = changed if time.time_ns() - changed > SETTLED else 0
         for name in self._files.keys() - {file.name for file in listed}:

@@ -48,9 +48,9 @@ class EvictionOrder(Generic[E]):
     def __len__(self) -> int:
         return len(self._system) + len(self._other)
 
-    def recent_first(self) -> list[E]:
-        """Return the entries, the last used first, system prompts before the rest."""
-        return [*reversed(self._system), *reversed(self._other)]
+    def victims(self) -> list[E]:
+        """Return the entries, the first to go first, as long as system prompts are spared."""
+        return [*self._other, *self._system]
 
     def add(self, entry: E) -> None:
         """Take an entry in as the last used."""

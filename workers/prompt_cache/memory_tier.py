@@ -1,6 +1,6 @@
 """Keep states in memory under a byte limit, and lend them to new prompts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -116,8 +116,26 @@ class MemoryTier:
             self._evict(victim)
 
     def unsaved(self) -> Iterator[Snapshot]:
-        """Yield the states that should be saved and are not, the most valuable first."""
-        for entry in self._index.order.recent_first():
+        """Lend the states that should be saved and are not, the most valuable first."""
+        return self._wanted_of(reversed(self._index.order.victims()))
+
+    def endangered(self, nbytes: int) -> Iterator[Snapshot]:
+        """Lend those that would go if so many bytes were left, the first to go first."""
+        doomed, left = [], self.nbytes
+        for entry in self._index.order.victims():
+            if left <= nbytes:
+                break
+            doomed.append(entry)
+            left -= entry.nbytes
+        return self._wanted_of(doomed)
+
+    def lends(self, state: Snapshot) -> bool:
+        """Tell whether a state that was lent is still here, unmoved."""
+        entry = self._index.get(state.tokens, state.tenant)
+        return entry is not None and entry.value.trunk.buffers is state.lender
+
+    def _wanted_of(self, entries: Iterable[_Kept]) -> Iterator[Snapshot]:
+        for entry in entries:
             tokens, held = self._index.tokens(entry), entry.value
             if not held.stale and self._wanted(tokens, held.tenant):
                 yield self._snapshot(entry, tokens)
@@ -231,7 +249,9 @@ class MemoryTier:
     def _snapshot(self, entry: _Kept, tokens: Packed) -> Snapshot:
         held = entry.value
         leaves = held.leaves(entry.length)
-        return Snapshot(tokens, held.tenant, entry.kind, held.shape, leaves, entry.trimmable)
+        return Snapshot(
+            tokens, held.tenant, entry.kind, held.shape, leaves, entry.trimmable, held.trunk.buffers
+        )
 
     def _charge(self, trunk: Trunk[_Kept]) -> None:
         """Put a trunk's bytes on the entry that pays for it."""

@@ -17,6 +17,8 @@ class Snapshot:
     shape: caches.Shape
     leaves: list[caches.Leaf]
     trimmable: bool
+    lender: object | None = None
+    """What must stay as it is as long as memory pays for these leaves; None: they are this snapshot's own."""
 
     @property
     def nbytes(self) -> int:

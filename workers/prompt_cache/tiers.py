@@ -23,10 +23,17 @@ class Restore:
     """Bring one state from disk back to memory; let go of it to give it up."""
 
     def __init__(
-        self, reading: Stepwise[Snapshot | None], nbytes: int, keep: Callable[[Snapshot], object]
+        self,
+        reading: Stepwise[Snapshot | None],
+        nbytes: int,
+        make_room: Callable[[int, float], bool],
+        keep: Callable[[Snapshot], object],
     ) -> None:
-        self.nbytes = nbytes
+        self.held = 0
+        """Bytes of memory set apart for this."""
+        self._nbytes = nbytes
         self._reading = reading
+        self._make_room = make_room
         self._keep = keep
 
     @property
@@ -36,12 +43,18 @@ class Restore:
 
     def step(self, seconds: float) -> bool:
         """Work for about so long; True when done. A bad file is a miss: it is done too."""
-        if not self._reading.done and self._reading.run(seconds):
-            self.nbytes = 0
+        if self.done:
+            return True
+        if not self.held:
+            if not self._make_room(self._nbytes, seconds):
+                return False
+            self.held = self._nbytes
+        if self._reading.run(seconds):
+            self.held = 0
             if self._reading.result is not None:
                 self._keep(self._reading.result)
                 self._reading.result = None
-        return self._reading.done
+        return self.done
 
 
 class PromptCache:
@@ -117,13 +130,16 @@ class PromptCache:
         return True
 
     def flush(self, seconds: float, *, everything: bool = False) -> bool:
-        """Write to disk for about so long what was evicted; with `everything`, what is in memory too.
+        """Write to disk for about so long: what was evicted and what soon will be, or `everything`.
 
-        True when nothing is left to write. Each call does at least one piece.
+        True when nothing is left to write. Each call does at least one piece. What a conversation outgrows is never
+        written unless it is asked for while it is the newest: ask for everything when there is nothing else to do.
         """
         if self._writer is None:
             return True
-        return self._writer.run(seconds, self._memory.unsaved() if everything else iter(()))
+        memory = self._memory
+        lent = memory.unsaved() if everything else memory.endangered(memory.limit // 2)
+        return self._writer.run(seconds, lent)
 
     def stats(self) -> CacheStats:
         """Return what is held and was done."""
@@ -144,10 +160,17 @@ class PromptCache:
     def _reading(self, disk: DiskTier, entry: Filed) -> Restore | None:
         if entry.nbytes > self._memory.limit:
             return None
-        restore = Restore(disk.read(entry), entry.nbytes, self._keep)
+        restore = Restore(disk.read(entry), entry.nbytes, self._make_room, self._keep)
         self._restores[entry.value] = restore
-        self._fit()
         return restore
+
+    def _make_room(self, nbytes: int, seconds: float) -> bool:
+        """Work towards so many free bytes: what is evicted for them is written before it is let go."""
+        self._memory.shrink(self.limit - self._restoring_bytes() - nbytes)
+        self._fit()
+        if self.nbytes + nbytes > self.limit and self._writer is not None:
+            self._writer.run(seconds, iter(()))
+        return self.nbytes + nbytes <= self.limit
 
     def _keep(self, state: Snapshot, system: int = 0) -> bool:
         kept = self._memory.store(state, system=system)
@@ -156,15 +179,19 @@ class PromptCache:
 
     def _fit(self) -> None:
         """Keep all bytes within the limit: rather lose what could not be written in time than what memory holds."""
-        if self._writer is not None:
-            self._writer.interrupt()
+        self._check()
         while self.nbytes > self.limit:
             if self._writer is not None and self._writer.nbytes:
                 self._writer.drop()
             elif len(self._memory):
                 self._memory.shrink(self.limit - self._restoring_bytes())
+                self._check()
             else:
                 return
+
+    def _check(self) -> None:
+        if self._writer is not None:
+            self._writer.check(self._memory.lends)
 
     def _lacking(self, tokens: Packed, tenant: str) -> bool:
         return self._disk is not None and self._disk.lacks(tokens, tenant)
@@ -177,4 +204,4 @@ class PromptCache:
         return self._writer.nbytes if self._writer is not None else 0
 
     def _restoring_bytes(self) -> int:
-        return sum(restore.nbytes for restore in self._restores.values())
+        return sum(restore.held for restore in self._restores.values())

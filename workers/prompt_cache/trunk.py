@@ -31,6 +31,11 @@ class Trunk(Generic[U]):
         return list(self._lengths)
 
     @property
+    def buffers(self) -> object:
+        """Return what is replaced when the buffers are."""
+        return self._leaves
+
+    @property
     def leaves(self) -> list[caches.Leaf]:
         """Return what is held."""
         return list(self._leaves.values())

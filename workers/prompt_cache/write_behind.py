@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from mlxd.workers.prompt_cache.disk_tier import DiskTier
 from mlxd.workers.prompt_cache.snapshot import Snapshot
@@ -17,8 +17,9 @@ class WriteBehind:
         self._disk = disk
         self._waiting: deque[Snapshot] = deque()
         self._current: Stepwise[bool] | None = None
+        # The state being written, by who holds it.
         self._own: Snapshot | None = None
-        """The state being written, if it is not memory's."""
+        self._lent: Snapshot | None = None
 
     @property
     def nbytes(self) -> int:
@@ -30,18 +31,18 @@ class WriteBehind:
         """Take over an evicted state."""
         self._waiting.append(state)
 
-    def interrupt(self) -> None:
-        """Stop writing what is lent: memory is changing it."""
-        if self._current is not None and self._own is None:
+    def check(self, lends: Callable[[Snapshot], bool]) -> None:
+        """Stop writing what is lent if memory has moved it: its bytes would be nobody's."""
+        if self._lent is not None and not lends(self._lent) and self._current is not None:
             self._current.stop()
-            self._current = None
+            self._current = self._lent = None
 
     def drop(self) -> None:
         """Give up the oldest state held here."""
         self.dropped += 1
         if self._waiting:
             self._waiting.popleft()
-        elif self._current is not None:
+        elif self._own is not None and self._current is not None:
             self._current.stop()
             self._current = self._own = None
 
@@ -52,7 +53,7 @@ class WriteBehind:
             assert self._current is not None, "just taken"
             if not self._current.run(deadline - time.perf_counter()):
                 return False
-            self._current = self._own = None
+            self._current = self._own = self._lent = None
         return True
 
     def _take(self, lent: Iterator[Snapshot]) -> bool:
@@ -63,6 +64,6 @@ class WriteBehind:
                 return True
         for state in lent:
             if self._disk.lacks(state.tokens, state.tenant):
-                self._current = self._disk.write(state)
+                self._lent, self._current = state, self._disk.write(state)
                 return True
         return False
