@@ -147,8 +147,8 @@ class Listener:
             return
         self._left = True
         log.info("leaving reason=%r code=%s", reason, code.name)
-        self._starts.put(None)
         self._on_leave(code, reason)
+        self._starts.put(None)
 
 
 def _leave_hard(code: ExitCode) -> None:

@@ -1,41 +1,186 @@
-"""Run a real worker on a model folder, without a supervisor."""
+"""Start a real worker through the supervisor's trampoline and talk to it as the supervisor does."""
 
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
 import socket
-import subprocess
-import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from mlxd.protocol.control import Failed, Ready, Start, decode_from_worker, encode
+import httpx
+import psutil
+
+from mlxd.protocol import control
+from mlxd.protocol.control import Failed, FromWorker, Ready, Start, Stop
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor import trampoline
 
-_ENTER = (
-    "import socket, sys; from mlxd.workers.main import run; "
-    "run(socket.socket(fileno=int(sys.argv[1])))"
-)
-_PATIENCE_S = 60.0
+PATIENCE = 60.0
 
 
-@contextmanager
-def worker(folder: Path, path: Path) -> Iterator[None]:
-    """Serve the model on the Unix socket at `path` while the block runs."""
-    ours, theirs = socket.socketpair()
-    ours.settimeout(_PATIENCE_S)
-    number = str(theirs.fileno())
-    command = [sys.executable, "-P", "-c", _ENTER, number]
-    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    theirs.close()
-    spec = WorkerSpec(model_id="the-model", kind=ModelKind.TEXT, path=str(folder), socket=str(path))
+class WorkerProcess:
+    """Own a child, its control channel, its log and its socket's folder."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mlxd-w-"))
+        self.socket = str(self.folder / "worker.sock")
+        context = multiprocessing.get_context("spawn")
+        self.channel, theirs = socket.socketpair()
+        read, write = context.Pipe(duplex=False)
+        self.process = context.Process(
+            target=trampoline.enter, args=("mlxd.workers.main:run", theirs, write), daemon=True
+        )
+        self.process.start()
+        theirs.close()
+        write.close()
+        self._log_pipe = read
+        self._log = b""
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        self._buffer = b""
+        self.channel.settimeout(PATIENCE)
+        assert self.process.pid is not None
+        self.pid: int = self.process.pid
+
+    def _read_log(self) -> None:
+        while chunk := os.read(self._log_pipe.fileno(), 65536):
+            self._log += chunk
+
+    @property
+    def log(self) -> str:
+        """What the worker wrote so far."""
+        return self._log.decode(errors="replace")
+
+    def send(self, message: control.ToWorker) -> None:
+        """Send a control message."""
+        self.channel.sendall(control.encode(message))
+
+    def receive(self) -> FromWorker | None:
+        """Return the next message, None at the end of the channel."""
+        while b"\n" not in self._buffer:
+            chunk = self.channel.recv(65536)
+            if not chunk:
+                return None
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        return control.decode_from_worker(line)
+
+    def until(self, *kinds: type) -> list[FromWorker]:
+        """Return the messages up to the first of these kinds."""
+        seen: list[FromWorker] = []
+        while True:
+            message = self.receive()
+            if message is None:
+                raise AssertionError(f"the worker left after {seen}: {self.log}")
+            seen.append(message)
+            if isinstance(message, kinds):
+                return seen
+
+    def load(self, folder: Path, **settings: Any) -> list[FromWorker]:
+        """Ask for a model and return what came until it was ready or had failed."""
+        spec = WorkerSpec(
+            model_id="tiny",
+            kind=settings.pop("kind", ModelKind.TEXT),
+            path=str(folder),
+            socket=self.socket,
+            **settings,
+        )
+        self.send(Start(spec))
+        return self.until(Ready, Failed)
+
+    def client(self) -> httpx.Client:
+        """Return a client of the worker's socket."""
+        return httpx.Client(
+            transport=httpx.HTTPTransport(uds=self.socket),
+            base_url="http://worker",
+            timeout=PATIENCE,
+        )
+
+    def stop(self) -> None:
+        """Ask the worker to leave."""
+        self.send(Stop("unload"))
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the worker alone."""
+        os.kill(self.pid, number)
+
+    def exit_code(self, within: float = PATIENCE) -> int:
+        """Wait for the end and return the exit code, negative for a signal."""
+        self.process.join(within)
+        assert self.process.exitcode is not None, f"still running: {self.log}"
+        self._reader.join(within)
+        return self.process.exitcode
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+    def close(self) -> None:
+        """End the process and remove what it left."""
+        if self.process.is_alive():
+            self.process.kill()
+        self.process.join(PATIENCE)
+        self._reader.join(PATIENCE)
+        self.channel.close()
+        self._log_pipe.close()
+        self.process.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def worker() -> Iterator[WorkerProcess]:
+    """Give a started worker that has no model yet."""
+    made = WorkerProcess()
     try:
-        with ours, ours.makefile("rb") as lines:
-            ours.sendall(encode(Start(spec)))
-            for line in lines:
-                news = decode_from_worker(line)
-                assert not isinstance(news, Failed), news
-                if isinstance(news, Ready):
-                    break
-            yield
+        yield made
     finally:
-        process.wait(_PATIENCE_S)
+        made.close()
+
+
+@contextlib.contextmanager
+def loaded(folder: Path, **settings: Any) -> Iterator[WorkerProcess]:
+    """Give a worker that is ready to answer."""
+    with worker() as made:
+        *_, last = made.load(folder, **settings)
+        assert isinstance(last, Ready), f"{last}: {made.log}"
+        yield made
+
+
+def chat(max_tokens: int, **more: object) -> dict[str, object]:
+    """Return a chat request."""
+    message = {"role": "user", "content": "Tell me a long story about anything"}
+    return {"model": "tiny", "messages": [message], "max_tokens": max_tokens, **more}
+
+
+class Stream(threading.Thread):
+    """Read a streamed answer on a thread of its own."""
+
+    def __init__(self, worker: WorkerProcess, body: dict[str, object]) -> None:
+        super().__init__(daemon=True)
+        self._client = worker.client()
+        self._body = body
+        self.started = threading.Event()
+        self.text = ""
+        self.ended_at = 0.0
+        self.start()
+
+    def run(self) -> None:
+        """Collect all bytes."""
+        with (
+            contextlib.suppress(httpx.HTTPError),
+            self._client,
+            self._client.stream("POST", "/v1/chat/completions", json=self._body) as answer,
+        ):
+            for chunk in answer.iter_text():
+                self.text += chunk
+                if '"content"' in self.text:
+                    self.started.set()
+        self.ended_at = time.monotonic()

@@ -188,7 +188,7 @@ class EngineLoop:
         elif len(row.tokens) >= row.end:
             reason = FinishReason.LENGTH
         output = TokenOutput(token, reason, details.logprob, details.top_logprobs)
-        self._outbox.append(Delivery(row.uid, (output,)))
+        self._outbox.append(Delivery(row.uid, (output,), cached_tokens=row.cached))
         return reason is not None
 
     def _read(self, piece: scheduler.Slice) -> None:

@@ -33,6 +33,8 @@ class Sequence:
     state: SequenceState = SequenceState.WAITING
     prefilled: int = 0
     """Tokens in the row's cache, as far as it was read in slices."""
+    cached: int = 0
+    """Tokens of the prompt that were not read because their cache was there already."""
     sampled: int = 0
     """Tokens sampled, the one still on the device included."""
     cache: list[Any] | None = None

@@ -1,0 +1,91 @@
+"""Weights are read in portions, and only reading counts as progress."""
+
+import json
+import threading
+from pathlib import Path
+
+import mlx.core as mx
+import pytest
+from mlx.nn.layers.base import Module
+from mlx.nn.layers.linear import Linear
+
+from mlxd.protocol.errors import ModelLoadFailed
+from mlxd.workers import weights
+
+
+class Small(Module):
+    """Have a parameter, a buffer outside the parameters, and one array in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.layers = [Linear(8, 8, bias=False) for _ in range(3)]
+        self._frequencies = mx.arange(5)
+        self.tied = self.layers[0].weight
+
+
+def test_every_array_counts_once_buffers_included() -> None:
+    arrays = weights.arrays_of(Small())
+    assert sum(array.size for array in arrays) == 3 * 64 + 5
+
+
+def test_reading_reports_from_nothing_to_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "PORTION", 1)
+    monkeypatch.setattr(weights, "REPORT_SECONDS", 0)
+    reports: list[tuple[int, int]] = []
+    size = weights.read(Small(), lambda done, total: reports.append((done, total)), lambda: False)
+    assert size == 3 * 64 * 4 + 5 * 4
+    assert reports[0] == (0, size) and reports[-1] == (size, size)
+    assert [done for done, _ in reports] == sorted(done for done, _ in reports)
+    assert len(reports) > 4
+
+
+def test_a_load_gives_up_when_the_worker_is_to_leave() -> None:
+    with pytest.raises(weights.LoadStopped):
+        weights.read(Small(), lambda done, total: None, lambda: True)
+
+
+def test_while_one_large_array_is_read_only_what_the_system_reads_is_progress(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Promise C5: a slow disk is no stall, and a dead one is."""
+    blocks, looked = [0], threading.Semaphore(0)
+
+    def read_so_far() -> int:
+        looked.release()
+        return blocks[0]
+
+    monkeypatch.setattr(weights, "_blocks_read", read_so_far)
+    monkeypatch.setattr(weights, "WITNESS_SECONDS", 0.01)
+    reports: list[tuple[int, int]] = []
+    heard = threading.Event()
+
+    def report(done: int, total: int) -> None:
+        reports.append((done, total))
+        if len(reports) > 1:
+            heard.set()
+
+    with weights.Progress(100, report):
+        for _ in range(4):
+            assert looked.acquire(timeout=5)
+        assert reports == [(0, 100)]
+        blocks[0] = 8
+        assert heard.wait(5)
+    assert reports == [(0, 100), (0, 100)]
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "no readable config.json"),
+        ("{", "not valid JSON"),
+        ("[]", "expected an object"),
+        (json.dumps({"model_file": "own.py"}), "own.py"),
+    ],
+)
+def test_a_folder_without_a_plain_model_is_refused(
+    tmp_path: Path, content: str | None, complaint: str
+) -> None:
+    if content is not None:
+        (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ModelLoadFailed, match=complaint):
+        weights.refuse_code(tmp_path)
