@@ -7,7 +7,7 @@ import msgspec
 
 from mlxd.protocol import request_body
 from mlxd.protocol.anthropic_content import Block, Text
-from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.protocol.errors import InvalidRequest
 
 MAX_STOPS = 64
 
@@ -25,7 +25,6 @@ IGNORED = frozenset(
 REFUSED: Mapping[str, tuple[object, ...]] = {
     "container": (),
     "mcp_servers": ([],),
-    "output_format": (),
 }
 """Fields that are known and not implemented, with the values besides null that ask for nothing."""
 
@@ -63,11 +62,18 @@ class ThinkingConfig(msgspec.Struct, frozen=True):
     display: Literal["summarized", "omitted"] | None = None
 
 
+class JsonOutput(msgspec.Struct, frozen=True):
+    """Ask for text that is JSON and validates."""
+
+    type: Literal["json_schema"]
+    schema: dict[str, object] | bool
+
+
 class OutputConfig(msgspec.Struct, frozen=True):
     """Say how much effort to make, and in what form to answer."""
 
     effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    format: dict[str, object] | None = None
+    format: JsonOutput | None = None
 
 
 class Metadata(msgspec.Struct, frozen=True):
@@ -88,6 +94,8 @@ class MessagesRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: ToolChoice | None = None
     thinking: ThinkingConfig | None = None
     output_config: OutputConfig | None = None
+    output_format: JsonOutput | None = None
+    """The older name of `output_config.format`."""
     stop_sequences: list[str] | None = None
     stream: bool | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=100)] | None = None
@@ -106,8 +114,6 @@ def decode(body: bytes) -> MessagesRequest:
     request = request_body.decode(body, _decoder, _refused)
     if not request.messages:
         raise InvalidRequest("messages: expected at least one message", field="messages")
-    if request.output_config is not None and request.output_config.format is not None:
-        raise UnsupportedField("output_config.format")
     thinking = request.thinking
     if thinking is not None and thinking.type == "enabled" and thinking.budget_tokens is None:
         field = "thinking.budget_tokens"

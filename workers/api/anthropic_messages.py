@@ -13,10 +13,11 @@ from mlxd.protocol import anthropic_messages as wire
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
 from mlxd.workers.api.anthropic_blocks import BlockCutter, Draft
-from mlxd.workers.api.anthropic_turns import tools, turns
+from mlxd.workers.api.anthropic_turns import must_call, tools, turns
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gone
 from mlxd.workers.chat.events import EndReason, Finish
+from mlxd.workers.chat.output_format import JsonSchema, OutputFormat
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest, Controls
 from mlxd.workers.chat.template import PromptWriter
@@ -73,10 +74,12 @@ async def count_tokens(request: Request) -> Response:
 def translate(body: wire.MessagesRequest, *, callable_here: bool) -> ChatRequest:
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     spoken, prefill = turns(body)
+    offered = tools(body, callable_here=callable_here)
     choice = body.tool_choice
     return ChatRequest(
         turns=spoken,
-        tools=tools(body, callable_here=callable_here),
+        tools=offered,
+        must_call=must_call(body, offered),
         parallel_calls=not (choice and choice.disable_parallel_tool_use),
         prefill=prefill,
         template_options=_template_options(body),
@@ -89,8 +92,18 @@ def translate(body: wire.MessagesRequest, *, callable_here: bool) -> ChatRequest
             # Zero tokens cannot be asked for; whoever wants none gets none of the one that is made.
             max_tokens=body.max_tokens or 1,
             stops=wire.stops(body),
+            output=_output(body),
         ),
     )
+
+
+def _output(body: wire.MessagesRequest) -> OutputFormat | None:
+    config = body.output_config
+    if config is not None and config.format is not None:
+        return JsonSchema(schema=config.format.schema, field="output_config.format.schema")
+    if body.output_format is not None:
+        return JsonSchema(schema=body.output_format.schema, field="output_format.schema")
+    return None
 
 
 def _template_options(body: wire.MessagesRequest) -> dict[str, object]:

@@ -14,7 +14,7 @@ from mlxd.protocol.anthropic_messages import Message, MessagesRequest
 from mlxd.protocol.anthropic_messages import Tool as ToolSpec
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.api.anthropic_documents import document, search_result, unsupported
-from mlxd.workers.chat.request import PastCall, Role, Tool, Turn
+from mlxd.workers.chat.request import MustCall, PastCall, Role, Tool, Turn
 from mlxd.workers.chat.tools import json_text
 
 _BILLING = re.compile(r"^x-anthropic-billing-header:[^\n]*\n?", re.MULTILINE)
@@ -174,8 +174,6 @@ def tools(request: MessagesRequest, *, callable_here: bool) -> tuple[Tool, ...]:
     """Translate the tools the model may call now: none where `tool_choice` says so."""
     specs = tuple(_tool(spec, f"tools[{index}]") for index, spec in enumerate(request.tools or ()))
     choice = request.tool_choice
-    if choice is not None and choice.type in ("any", "tool"):
-        raise UnsupportedField("tool_choice", "only auto and none are supported")
     if (choice is not None and choice.type == "none") or not specs:
         return ()
     if not callable_here:
@@ -189,8 +187,30 @@ def _tool(spec: ToolSpec, path: str) -> Tool:
         raise UnsupportedField(
             field, f"{spec.type[:64]!r} is a hosted tool, which no local model can use"
         )
-    for name, value in (("name", spec.name), ("input_schema", spec.input_schema)):
-        if not value and (name == "name" or value is None):
-            field = f"{path}.{name}"
-            raise InvalidRequest(f"{field}: required and missing", field=field)
-    return Tool(name=spec.name or "", description=spec.description, parameters=spec.input_schema)
+    if not spec.name or spec.input_schema is None:
+        field = f"{path}.input_schema" if spec.name else f"{path}.name"
+        raise InvalidRequest(f"{field}: required and missing", field=field)
+    return Tool(
+        name=spec.name,
+        description=spec.description,
+        parameters=spec.input_schema,
+        strict=bool(spec.strict),
+        field=f"{path}.input_schema",
+    )
+
+
+def must_call(request: MessagesRequest, offered: Sequence[Tool]) -> MustCall | None:
+    """Return what `tool_choice` demands; raises InvalidRequest where no tool can satisfy it."""
+    choice = request.tool_choice
+    if choice is None or choice.type not in ("any", "tool"):
+        return None
+    if not offered:
+        raise InvalidRequest(
+            f"tool_choice: {choice.type} needs tools, and none were given", field="tool_choice"
+        )
+    if choice.type == "any":
+        return MustCall()
+    if choice.name not in {tool.name for tool in offered}:
+        field = "tool_choice.name"
+        raise InvalidRequest(f"{field}: expected the name of one of the tools", field=field)
+    return MustCall(name=choice.name)
