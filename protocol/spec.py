@@ -32,3 +32,5 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     """Overrides the folder's own template."""
     adapter: str | None = None
+    tokenizer_only: bool = False
+    """Read no weights and answer nothing but how many tokens a prompt has."""

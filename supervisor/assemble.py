@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
 from mlxd.protocol.spec import WorkerSpec
@@ -17,6 +19,7 @@ from mlxd.supervisor.process import Launcher, SpawnLauncher
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""
+_MOST_TOKENIZERS = 2
 
 
 def build_pool(
@@ -43,6 +46,31 @@ def build_pool(
     )
 
 
+def build_tokenizers(
+    settings: Settings,
+    *,
+    log_dir: Path,
+    run_dir: Path,
+    launcher: Launcher | None = None,
+    clock: Clock | None = None,
+) -> Pool:
+    """Return a pool whose workers read no weights: a few small processes that only count tokens."""
+    describe = _worker_specs(settings, run_dir, prefix="t")
+    return Pool(
+        limits=Limits(
+            max_loaded=_MOST_TOKENIZERS,
+            max_queue=settings.defaults.max_queue,
+            max_swap_wait=settings.defaults.max_swap_wait,
+        ),
+        policy=policy(settings),
+        launcher=launcher or SpawnLauncher(),
+        clock=clock or SystemClock(),
+        log_for=lambda model_id: WorkerLog(f"{model_id}.tokenizer", log_dir),
+        worker_spec=lambda spec: msgspec.structs.replace(describe(spec), tokenizer_only=True),
+        footprint=footprint,
+    )
+
+
 def policy(settings: Settings) -> Policy:
     """Return the times that bound a worker's life."""
     defaults = settings.defaults
@@ -59,7 +87,9 @@ def policy(settings: Settings) -> Policy:
     )
 
 
-def _worker_specs(settings: Settings, run_dir: Path) -> Callable[[ModelSpec], WorkerSpec]:
+def _worker_specs(
+    settings: Settings, run_dir: Path, prefix: str = ""
+) -> Callable[[ModelSpec], WorkerSpec]:
     numbers = itertools.count(1)
     limits = grant(settings.memory.budget_bytes(total_bytes()))
 
@@ -68,7 +98,7 @@ def _worker_specs(settings: Settings, run_dir: Path) -> Callable[[ModelSpec], Wo
             model_id=spec.id,
             kind=spec.kind,
             path=str(spec.path),
-            socket=str(run_dir / f"{next(numbers)}.sock"),
+            socket=str(run_dir / f"{prefix}{next(numbers)}.sock"),
             max_batch=spec.max_batch,
             context_length=spec.context_length,
             memory_limit=limits.memory_bytes,

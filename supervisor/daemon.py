@@ -118,19 +118,25 @@ async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) ->
     from mlxd.config import catalog
     from mlxd.supervisor import listener, memory, runfile, upstream
     from mlxd.supervisor.app import build_app
-    from mlxd.supervisor.assemble import build_pool
+    from mlxd.supervisor.assemble import build_pool, build_tokenizers
     from mlxd.supervisor.clock import SystemClock
     from mlxd.supervisor.run_directory import RunDirectory
     from mlxd.supervisor.server import Server
     from mlxd.supervisor.status import Status
+    from mlxd.supervisor.worker_pools import WorkerPools
 
     sockets = RunDirectory(paths.run_dir)
     url = listener.url_of(public)
     try:
-        pool = build_pool(settings, log_dir=paths.log_dir, run_dir=sockets.create())
-        status = Status(pool, clock=SystemClock(), footprint=memory.footprint, fetch=upstream.fetch)
-        app = build_app(settings, catalog.build(settings, paths), pool, status)
-        server = Server(app, public, drain=pool.shutdown, hurry=pool.hurry)
+        run_dir = sockets.create()
+        models = build_pool(settings, log_dir=paths.log_dir, run_dir=run_dir)
+        tokenizers = build_tokenizers(settings, log_dir=paths.log_dir, run_dir=run_dir)
+        pools = WorkerPools(models, tokenizers)
+        status = Status(
+            models, clock=SystemClock(), footprint=memory.footprint, fetch=upstream.fetch
+        )
+        app = build_app(settings, catalog.build(settings, paths), pools, status)
+        server = Server(app, public, drain=pools.shutdown, hurry=pools.hurry)
         own = runfile.own(url, _version(), settings.server.api_key)
         runfile.write(paths.state_dir, own)
         await server.run(lambda: print(f"mlxd listening on {url}", flush=True))

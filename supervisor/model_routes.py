@@ -22,8 +22,16 @@ _GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
 KINDS = {
     "/v1/chat/completions": _GENERATING,
     "/v1/completions": _GENERATING,
+    "/v1/messages": _GENERATING,
+    "/anthropic/v1/messages": _GENERATING,
 }
 """Which kinds of model each route reaches."""
+
+COUNTING = {
+    "/v1/messages/count_tokens": _GENERATING,
+    "/anthropic/v1/messages/count_tokens": _GENERATING,
+}
+"""The same for the routes that need no model but its tokenizer."""
 
 _PASSED_ON = (b"content-type", b"accept", b"user-agent")
 """What a worker may want to know; keys and cookies are none of its business."""
@@ -32,8 +40,9 @@ _PASSED_ON = (b"content-type", b"accept", b"user-agent")
 def routes(settings: Settings, catalog: Catalog, pool: Pool) -> list[Route]:
     """Return the routes of all model calls."""
     return [
-        Route(path, ModelCall(settings, catalog, pool, kinds), methods=["POST"])
-        for path, kinds in KINDS.items()
+        Route(path, ModelCall(settings, catalog, pool, kinds, counts), methods=["POST"])
+        for table, counts in ((KINDS, False), (COUNTING, True))
+        for path, kinds in table.items()
     ]
 
 
@@ -45,6 +54,8 @@ class ModelCall:
     catalog: Catalog
     pool: Pool
     kinds: frozenset[ModelKind]
+    counts: bool = False
+    """A tokenizer will do."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; once its client leaves, at whatever point, nothing of it goes on."""
@@ -53,7 +64,9 @@ class ModelCall:
         head = peek(content)
         spec = self._resolve(head.model, scope["path"])
         request_trace.of(scope).model = spec.id
-        answer = Answer(send, dialect.of_path(scope["path"]), streaming=head.stream)
+        answer = Answer(
+            send, dialect.of_path(scope["path"]), streaming=head.stream and not self.counts
+        )
         call = upstream.Call(_target(scope), _passed_on(scope), content)
         await while_present(receive, self._serve(scope, spec, head, call, answer))
 
@@ -71,9 +84,10 @@ class ModelCall:
     async def _serve(
         self, scope: Scope, spec: ModelSpec, head: Peek, call: upstream.Call, answer: Answer
     ) -> None:
+        wait = self.pool.lease_counter if self.counts else self.pool.lease
         async with answer.kept_alive(self.settings.server.keepalive_interval):
             try:
-                async with self.pool.lease(spec, keep_alive=head.keep_alive) as lease:
+                async with wait(spec, keep_alive=head.keep_alive) as lease:
                     await upstream.relay(lease, call, answer)
             except Exception as error:
                 refused = error if isinstance(error, MlxdError) else refusal.unforeseen(scope)

@@ -42,6 +42,12 @@ class Pool(Protocol):
         """Wait for a ready worker and hold it while the block runs; cancelling leaves the queue."""
         ...
 
+    def lease_counter(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AbstractAsyncContextManager[Lease]:
+        """Wait for a worker that can count the model's tokens, which loads no model."""
+        ...
+
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None
     ) -> LoadResult:

@@ -105,7 +105,7 @@ class Worker:
             beat=self._reporter.beat,
             leaving=self._leaving,
         )
-        served = registry.find(spec.kind)(spec, around)
+        served = registry.find(spec.kind, tokenizer_only=spec.tokenizer_only)(spec, around)
         http = HttpThread(served.app, spec.socket)
         http.start()
         self._served, self._http = served, http

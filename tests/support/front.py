@@ -96,6 +96,7 @@ class FakePool:
     waiting: int = 0
     leases: list[FakeLease] = field(default_factory=list)
     asked: list[tuple[str, float | None]] = field(default_factory=list)
+    counted: list[str] = field(default_factory=list)
     loads: list[tuple[str, float | None, bool | None]] = field(default_factory=list)
     unloads: list[tuple[str, bool]] = field(default_factory=list)
 
@@ -118,6 +119,14 @@ class FakePool:
             yield lease
         finally:
             self.leases.remove(lease)
+
+    @asynccontextmanager
+    async def lease_counter(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AsyncIterator[FakeLease]:
+        """Grant at once: who counts waits for no model."""
+        self.counted.append(spec.id)
+        yield FakeLease(spec.id, self.socket)
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None

@@ -1,6 +1,6 @@
 """Put a text model's routes together."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
@@ -15,6 +15,7 @@ from mlxd.workers.api import anthropic_messages, health, openai_chat, openai_com
 from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
 from mlxd.workers.api.wire import ClientGone
 from mlxd.workers.chat.pipeline import Pipeline
+from mlxd.workers.chat.template import PromptWriter
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.model import TextModel
 
@@ -26,19 +27,37 @@ def build(model: TextModel, engine: Engine) -> Starlette:
     """Return the app of one text model; it runs on the event loop that `engine` hands tokens to."""
     pipeline = Pipeline(model, engine)
 
+    routes = [
+        Route("/v1/chat/completions", openai_chat.create, methods=["POST"]),
+        Route("/v1/completions", openai_completions.create, methods=["POST"]),
+        *anthropic_messages.routes(),
+        Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
+        Route("/health", health.health, methods=["GET"]),
+    ]
+    app = _app(routes, pipeline.close)
+    app.state.pipeline, app.state.engine, app.state.writer = pipeline, engine, pipeline.writer
+    return app
+
+
+def build_counting(writer: PromptWriter) -> Starlette:
+    """Return the app of a tokenizer without its model: it counts and does nothing else."""
+    routes = [
+        *anthropic_messages.counting_routes(),
+        Route("/health", health.health, methods=["GET"]),
+    ]
+    app = _app(routes, writer.close)
+    app.state.writer = writer
+    return app
+
+
+def _app(routes: Sequence[Route], close: Callable[[], None]) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
-        pipeline.close()
+        close()
 
-    app = Starlette(
-        routes=[
-            Route("/v1/chat/completions", openai_chat.create, methods=["POST"]),
-            Route("/v1/completions", openai_completions.create, methods=["POST"]),
-            *anthropic_messages.routes(),
-            Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
-            Route("/health", health.health, methods=["GET"]),
-        ],
+    return Starlette(
+        routes=list(routes),
         middleware=[Middleware(Boundary)],
         exception_handlers={
             MlxdError: on_mlxd_error,
@@ -47,8 +66,6 @@ def build(model: TextModel, engine: Engine) -> Starlette:
         },
         lifespan=lifespan,
     )
-    app.state.pipeline, app.state.engine, app.state.writer = pipeline, engine, pipeline.writer
-    return app
 
 
 async def _on_client_gone(request: Request, error: Exception) -> Response:

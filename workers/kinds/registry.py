@@ -67,11 +67,14 @@ class Entry:
 
 
 ENGINES: Mapping[ModelKind, Entry] = {ModelKind.TEXT: Entry("mlxd.workers.kinds.text")}
+TOKENIZER = Entry("mlxd.workers.kinds.tokenizer")
 
 
-def find(kind: ModelKind, engines: Mapping[ModelKind, Entry] = ENGINES) -> Load:
-    """Return the kind's `load` function; raises MissingExtra or UnservedKind."""
-    entry = engines.get(kind)
+def find(
+    kind: ModelKind, engines: Mapping[ModelKind, Entry] = ENGINES, *, tokenizer_only: bool = False
+) -> Load:
+    """Return the kind's `load` function, or the one of a bare tokenizer; raises MissingExtra or UnservedKind."""
+    entry = TOKENIZER if tokenizer_only else engines.get(kind)
     if entry is None:
         raise UnservedKind(f"this version of mlxd serves no {kind} models")
     try:

@@ -12,7 +12,7 @@ import mlx_lm.utils
 
 from mlxd.protocol.errors import MlxdError, ModelLoadFailed
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.workers import limits, weights
+from mlxd.workers import limits, tokenizer, weights
 from mlxd.workers.api import app
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import detokenize, scheduler
@@ -71,10 +71,10 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     limits.forbid_wiring()
     folder = Path(spec.path)
     config = weights.refuse_code(folder)
-    tokenizer = _Tokenizer(folder, spec)
+    loading = _Tokenizer(spec)
     model, merged = build(folder, spec)
     size = weights.read(model, around.progress, around.leaving.is_set)
-    words = tokenizer.result()
+    words = loading.result()
     window = context_length(config, words, spec.context_length)
     ends = eos_token_ids(
         config.get("eos_token_id"),
@@ -130,8 +130,7 @@ def explore(model: Any, spec: WorkerSpec, window: int, ends: frozenset[int], roo
 class _Tokenizer:
     """Load the tokenizer on a thread beside the weights; of a large vocabulary it takes longer than small weights."""
 
-    def __init__(self, folder: Path, spec: WorkerSpec) -> None:
-        self._folder = folder
+    def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
         self._found: Any = None
         self._error: Exception | None = None
@@ -139,11 +138,8 @@ class _Tokenizer:
         self._thread.start()
 
     def _load(self) -> None:
-        extra: dict[str, Any] = {"trust_remote_code": False}
-        if self._spec.chat_template is not None:
-            extra["chat_template"] = self._spec.chat_template
         try:
-            self._found = mlx_lm.utils.load_tokenizer(self._folder, extra)
+            self._found = tokenizer.load(self._spec)
             detokenize.prepare(self._found)
         except Exception as error:
             self._error = error
@@ -152,5 +148,5 @@ class _Tokenizer:
         """Return the tokenizer, or raise ModelLoadFailed."""
         self._thread.join()
         if self._error is not None:
-            raise ModelLoadFailed(f"{self._folder}: the tokenizer: {self._error}") from self._error
+            raise self._error
         return self._found

@@ -1,0 +1,65 @@
+"""Keep two pools of workers: those with a model, and beside them those with a tokenizer only.
+
+A count of tokens must not load a model, nor push one out. So whoever counts for a model that is not ready gets a
+worker from a pool of its own, which shares no slot and no line of `ps` with the models.
+"""
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
+
+from mlxd.config.spec import ModelSpec
+from mlxd.protocol.admin import LoadResult, UnloadResult
+from mlxd.protocol.lifecycle import WorkerState
+from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.worker import Lease
+
+_TOKENIZER_IDLE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPools:
+    """Give requests their workers, from the pool they need."""
+
+    models: Pool
+    tokenizers: Pool
+
+    def lease(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AbstractAsyncContextManager[Lease]:
+        """Wait for a ready worker with the model and hold it while the block runs."""
+        return self.models.lease(spec, keep_alive=keep_alive)
+
+    def lease_counter(
+        self, spec: ModelSpec, *, keep_alive: float | None = None
+    ) -> AbstractAsyncContextManager[Lease]:
+        """Wait for a worker that can count the model's tokens: the model's own if it is ready this moment."""
+        if self.models.state(spec.id) is WorkerState.READY:
+            return self.models.lease(spec, keep_alive=keep_alive)
+        return self.tokenizers.lease(replace(spec, idle_timeout=_TOKENIZER_IDLE_S, pin=False))
+
+    async def load(
+        self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None
+    ) -> LoadResult:
+        """Have the model ready."""
+        return await self.models.load(spec, keep_alive=keep_alive, pinned=pinned)
+
+    async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
+        """Have the model's worker leave, and its tokenizer's; returns after both were reaped."""
+        unloaded, _ = await asyncio.gather(
+            self.models.unload(spec, force=force), self.tokenizers.unload(spec, force=force)
+        )
+        return unloaded
+
+    def state(self, model_id: str) -> WorkerState:
+        """Return the state of the worker with the model."""
+        return self.models.state(model_id)
+
+    async def shutdown(self) -> None:
+        """Turn everybody away, drain every worker, return when all are reaped."""
+        await asyncio.gather(self.models.shutdown(), self.tokenizers.shutdown())
+
+    def hurry(self) -> None:
+        """Stop what is still draining at once."""
+        self.models.hurry()
+        self.tokenizers.hurry()
