@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, UnloadResult
 from mlxd.protocol.errors import (
+    InsufficientMemory,
     MlxdError,
     ModelLoadFailed,
     QueueFull,
@@ -256,6 +257,9 @@ class Pool:
                 f"{worker.spec.id} cannot be loaded: all {self._limits.max_loaded} slots "
                 "of memory.max_loaded hold pinned models"
             )
+        if reason is scheduler.Refusal.TOO_LARGE:
+            needed = worker.spec.weights_bytes
+            return InsufficientMemory(needed=needed, free=0, budget=0)
         life = worker.life
         wait = max(0.0, life.retry_at - self._clock.monotonic())
         return ModelLoadFailed(f"{worker.spec.id} is not available: {life.error}", retry_after=wait)

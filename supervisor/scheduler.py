@@ -10,9 +10,11 @@ from enum import Enum
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor.eviction import Resident, choose, choose_to_yield
+from mlxd.supervisor.room import Room
 
 S = WorkerState
 _LEAVING = frozenset({S.DRAINING, S.STOPPING})
+_NO_LIMIT = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,10 @@ class ModelView:
     pinned: bool = False
     idle_since: float = 0.0
     retry_at: float = 0.0
+    need_bytes: int = 0
+    """What the worker is expected to take once it runs."""
+    held_bytes: int = 0
+    """What comes back when the process is gone: its footprint, or its need where that is more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,10 @@ class Snapshot:
     max_loaded: int = 0
     """0 = as many as fit."""
     max_swap_wait: float = math.inf
+    budget_bytes: int | None = None
+    """What all workers may take together; None = no limit."""
+    available_bytes: int | None = None
+    """What the machine could still hand out, less what loading workers have yet to take; None = no limit."""
 
 
 class Refusal(Enum):
@@ -54,6 +64,8 @@ class Refusal(Enum):
     """The model failed and its back-off lasts; the cached error is the answer."""
     ALL_PINNED = "all_pinned"
     """Every slot holds a pinned model, so waiting would never end."""
+    TOO_LARGE = "too_large"
+    """The model does not fit, even with everybody gone who may be made to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,31 +121,73 @@ def decide(snapshot: Snapshot) -> list[Action]:
 
 
 def _make_room(snapshot: Snapshot, cold: Mapping[str, Sequence[Waiting]]) -> list[Action]:
-    if not snapshot.max_loaded:
-        return [Start(model_id) for model_id in cold]
-    alive = sum(view.state in ALIVE for view in snapshot.models.values())
-    free = snapshot.max_loaded - alive
-    stopping = sum(view.state is S.STOPPING for view in snapshot.models.values())
-    draining = sum(view.state is S.DRAINING for view in snapshot.models.values())
+    """Take the cold models in order of arrival; each start, each wait for a leaving worker uses up room."""
+    now = _free_now(snapshot)
+    soon = now + _held_by(snapshot, frozenset({S.STOPPING}))
+    later = soon + _held_by(snapshot, frozenset({S.DRAINING}))
     actions: list[Action] = []
     residents = _residents(snapshot)
     for model_id, requests in cold.items():
+        need = Room(1, snapshot.models[model_id].need_bytes)
         overdue = snapshot.now >= _overdue_at(snapshot, requests[0])
-        if free > 0:
+        victims: Sequence[str] = []
+        if not need.fits_in(now) and not need.fits_in(soon):
+            victims = _victims(residents, need, soon, later, overdue)
+        if need.fits_in(now):
             actions.append(Start(model_id))
-            free -= 1
-        elif stopping > 0:
-            stopping -= 1  # that slot is promised to this model
-        elif draining > 0 and not (overdue and choose(residents, 1)):
-            # So is this one; but its requests may run for long, and an idle worker can go at once.
-            draining -= 1
-        elif _is_full_for_good(snapshot):
-            actions += [Refuse(waiting.ticket, Refusal.ALL_PINNED) for waiting in requests]
-        else:
-            victims = choose_to_yield(residents, 1) if overdue else choose(residents, 1)
-            actions += [Evict(victim) for victim in victims]
-            residents = [r for r in residents if r.model_id not in victims]
+        elif not victims and not need.fits_in(later):
+            reason = _never(snapshot, need)
+            if reason is not None:
+                actions += [Refuse(waiting.ticket, reason) for waiting in requests]
+            if reason is not None or not overdue:
+                continue  # smaller models may use the room; for a while, where this one only waits
+        actions += [Evict(victim) for victim in victims]
+        residents = [r for r in residents if r.model_id not in victims]
+        later += _sum(snapshot, victims)
+        now, soon, later = now - need, soon - need, later - need
     return actions
+
+
+def _victims(
+    residents: Sequence[Resident], need: Room, soon: Room, later: Room, overdue: bool
+) -> Sequence[str]:
+    """Return who must go for a model that neither has room nor gets it by the workers that are gone any moment."""
+    if need.fits_in(later):
+        # A draining worker's requests may run for long, and an idle worker can go at once.
+        return choose(residents, need.beyond(soon)) if overdue else []
+    if overdue:
+        return choose_to_yield(residents, need.beyond(later))
+    return choose(residents, need.beyond(later))
+
+
+def _free_now(snapshot: Snapshot) -> Room:
+    held = _held_by(snapshot, ALIVE)
+    slots = snapshot.max_loaded - held.slots if snapshot.max_loaded else _NO_LIMIT
+    free = _NO_LIMIT if snapshot.budget_bytes is None else snapshot.budget_bytes - held.bytes
+    available = _NO_LIMIT if snapshot.available_bytes is None else snapshot.available_bytes
+    return Room(slots, min(free, available))
+
+
+def _held_by(snapshot: Snapshot, states: frozenset[WorkerState]) -> Room:
+    return _sum(snapshot, [m for m, view in snapshot.models.items() if view.state in states])
+
+
+def _sum(snapshot: Snapshot, model_ids: Sequence[str]) -> Room:
+    return Room(len(model_ids), sum(snapshot.models[m].held_bytes for m in model_ids))
+
+
+def _never(snapshot: Snapshot, need: Room) -> Refusal | None:
+    """Return why `need` will not fit even when everybody has left who may, None where it may."""
+    # A worker that this very decision starts is not counted: whether it stays pinned, the next one will see.
+    going = [
+        model_id
+        for model_id, view in snapshot.models.items()
+        if view.state in _LEAVING or (view.state in ALIVE and not view.pinned)
+    ]
+    best = _free_now(snapshot) + _sum(snapshot, going)
+    if need.slots > best.slots:
+        return Refusal.ALL_PINNED
+    return Refusal.TOO_LARGE if need.bytes > best.bytes else None
 
 
 def _overdue_at(snapshot: Snapshot, waiting: Waiting) -> float:
@@ -144,17 +198,12 @@ def _overdue_at(snapshot: Snapshot, waiting: Waiting) -> float:
 def _residents(snapshot: Snapshot) -> list[Resident]:
     named = {waiting.model_id for waiting in snapshot.queue}
     return [
-        Resident(model_id, view.leases, view.pinned, view.idle_since, model_id in named)
+        Resident(
+            model_id, view.leases, view.pinned, view.idle_since, model_id in named, view.held_bytes
+        )
         for model_id, view in snapshot.models.items()
         if view.state is S.READY
     ]
-
-
-def _is_full_for_good(snapshot: Snapshot) -> bool:
-    # A worker that this very decision starts is not counted: whether it stays pinned, the next one will see.
-    alive = [view for view in snapshot.models.values() if view.state in ALIVE]
-    stays = all(view.pinned and view.state not in _LEAVING for view in alive)
-    return stays and len(alive) >= snapshot.max_loaded
 
 
 def next_wake(snapshot: Snapshot) -> float:

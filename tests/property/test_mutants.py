@@ -176,39 +176,41 @@ SCHEDULER = {
         "elif view.state is S.STOPPED:\n            cold",
     ),
     "those that leave take no place": (
-        "alive = sum(view.state in ALIVE for view",
-        "alive = sum(view.state in ALIVE - _LEAVING for view",
+        "held = _held_by(snapshot, ALIVE)",
+        "held = _held_by(snapshot, ALIVE - _LEAVING)",
     ),
-    "one more than allowed": ("if free > 0:", "if free >= 0:"),
-    "a place is given away twice": ("            free -= 1\n", ""),
-    "another victim for each decision": ("elif stopping > 0:", "elif stopping > 99:"),
+    "one more than allowed": (
+        "slots = snapshot.max_loaded - held.slots if",
+        "slots = snapshot.max_loaded + 1 - held.slots if",
+    ),
+    "a place is given away twice": (
+        "now, soon, later = now - need, soon - need, later - need",
+        "soon, later = soon - need, later - need",
+    ),
+    "another victim for each decision": (
+        "soon = now + _held_by(snapshot, frozenset({S.STOPPING}))",
+        "soon = now",
+    ),
     "another busy victim for each decision": (
-        "elif draining > 0 and not (overdue and choose(residents, 1)):",
-        "elif draining > 99:",
+        "later = soon + _held_by(snapshot, frozenset({S.DRAINING}))",
+        "later = soon",
     ),
     "a request waits behind a drain for ever": (
-        "elif draining > 0 and not (overdue and choose(residents, 1)):",
-        "elif draining > 0:",
+        "return choose(residents, need.beyond(soon)) if overdue else []",
+        "return []",
     ),
-    "nobody is refused where all are pinned": (
-        "elif _is_full_for_good(snapshot):",
-        "elif False:",
-    ),
-    "the second model of an empty pool is refused": (
-        "return stays and len(alive) >= snapshot.max_loaded",
-        "return stays",
-    ),
+    "nobody is refused where all are pinned": ("if reason is not None:", "if False:"),
     "a pinned worker that leaves counts as staying": (
-        "all(view.pinned and view.state not in _LEAVING for view in alive)",
-        "all(view.pinned for view in alive)",
+        "if view.state in _LEAVING or (view.state in ALIVE and not view.pinned)",
+        "if view.state in ALIVE and not view.pinned",
     ),
     "a busy worker is evicted before anybody has waited": (
-        "choose_to_yield(residents, 1) if overdue else choose(residents, 1)",
-        "choose_to_yield(residents, 1)",
+        "    if overdue:\n        return choose_to_yield",
+        "    if True:\n        return choose_to_yield",
     ),
     "a hot model never yields": (
-        "choose_to_yield(residents, 1) if overdue else choose(residents, 1)",
-        "choose(residents, 1)",
+        "    if overdue:\n        return choose_to_yield",
+        "    if False:\n        return choose_to_yield",
     ),
     "one victim for two": (
         "residents = [r for r in residents if r.model_id not in victims]",
