@@ -1,5 +1,6 @@
 """The radix tree against a dictionary."""
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
@@ -90,3 +91,4 @@ class Index(RuleBasedStateMachine):
 
 
 TestIndex = Index.TestCase
+TestIndex.settings = settings(max_examples=50)

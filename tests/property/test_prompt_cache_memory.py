@@ -7,7 +7,7 @@ from typing import Any
 
 import mlx.core as mx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import states
 
@@ -66,6 +66,7 @@ def test_b10_bytes_never_exceed_the_limit_during_500_random_requests(make: Make)
 
 
 @every_kind
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_mix_of_branches_is_served_its_own_state(make: Make, data: st.DataObject) -> None:
     limit = data.draw(st.sampled_from([3_000, 9_000, 1 << 30]))

@@ -70,7 +70,10 @@ class Worker:
             path.write_bytes(content if self.rng.random() < 0.7 else content[:-9])
 
 
-@pytest.mark.parametrize("make", [states.attention, states.hybrid, states.sliding])
+@pytest.mark.parametrize(
+    "make",
+    [states.attention, states.hybrid, pytest.param(states.sliding, marks=pytest.mark.slow)],
+)
 def test_b10_neither_limit_is_exceeded_during_500_random_requests(
     make: Make, tmp_path: Path
 ) -> None:

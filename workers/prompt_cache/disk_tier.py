@@ -37,7 +37,10 @@ Filed: TypeAlias = Entry[str]
 
 
 class DiskTier:
-    """Own one model's folder; all bytes in it together stay within `limit`."""
+    """Own one model's folder; all bytes in it together stay within `limit`.
+
+    Only making it can raise, an `OSError` where there can be no such folder; later trouble is a miss and a warning.
+    """
 
     def __init__(
         self, path: Path, fingerprint: str, limit: int, *, keep_free: int = KEEP_FREE

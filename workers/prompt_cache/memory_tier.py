@@ -92,6 +92,7 @@ class MemoryTier:
         if found.length == entry.length:
             # One that was cut stays where it is: what becomes of the part used is stored anew.
             self._index.order.touch(entry)
+            held.stale = False
         return Hit(caches.fold(held.shape, held.leaves(found.length)), found.length)
 
     def store(self, state: Snapshot, *, system: int = 0) -> bool:
