@@ -12,6 +12,8 @@ from mlxd.protocol.errors import ModelLoadFailed
 
 BACKLOG = 2048
 START_SECONDS = 30.0
+KEEP_ALIVE_SECONDS = 3600
+"""The only client is the supervisor: closing a connection just as it sends the next request would cost that request."""
 
 
 class _Server(uvicorn.Server):
@@ -42,6 +44,7 @@ class HttpThread:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, date_header=False, server_header=False,
             loop="asyncio", http="h11", ws="none", timeout_graceful_shutdown=1,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )  # fmt: skip
         self._config = config
         self._path = path

@@ -130,7 +130,7 @@ class Worker:
                 if isinstance(error, MlxdError)
                 else f"{type(error).__name__}: {error}"
             )
-            code = _code_of(error, loaded=self._served is not None)
+            code = code_of(error, loaded=self._served is not None)
             leave = Leave(code, WorkerDied(message))
             log.error("worker failed code=%s", code.name, exc_info=error)
             self._reporter.send(Failed(code, message))
@@ -150,7 +150,8 @@ class Worker:
             self._http.stop(LAST_WORDS)
 
 
-def _code_of(error: Exception, *, loaded: bool) -> ExitCode:
+def code_of(error: Exception, *, loaded: bool) -> ExitCode:
+    """Return the code to leave with after an error while the model loads, or after it has."""
     from mlxd.workers import limits
     from mlxd.workers.kinds.registry import MissingExtra, UnservedKind
 

@@ -4,7 +4,8 @@ import json
 import resource
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,8 @@ from mlxd.protocol.errors import ModelLoadFailed
 
 PORTION = 32 << 20
 """Bytes evaluated at once: small enough that each portion is done long before anybody loses patience."""
+IN_FLIGHT = 4
+"""Portions asked for before the first is waited for, so that the disk is never idle."""
 REPORT_SECONDS = 0.1
 WITNESS_SECONDS = 1.0
 
@@ -55,21 +58,35 @@ def read(model: Any, report: Report, stopped: Callable[[], bool]) -> int:
     arrays = arrays_of(model)
     total = sum(array.nbytes for array in arrays)
     with Progress(total, report) as progress:
-        portion: list[mx.array] = []
-        waiting = 0
-        for array in arrays:
+        asked: deque[list[mx.array]] = deque()
+        for portion in _portions(arrays):
             if stopped():
                 raise LoadStopped
-            portion.append(array)
-            waiting += array.nbytes
-            if waiting >= PORTION:
-                mx.eval(portion)
-                progress.add(waiting)
-                portion, waiting = [], 0
-        mx.eval(portion)
-        progress.add(waiting)
+            mx.async_eval(portion)  # type: ignore[no-untyped-call]
+            asked.append(portion)
+            if len(asked) == IN_FLIGHT:
+                _wait(asked.popleft(), progress)
+        for portion in asked:
+            _wait(portion, progress)
     report(total, total)
     return total
+
+
+def _portions(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
+    portion: list[mx.array] = []
+    size = 0
+    for array in arrays:
+        portion.append(array)
+        size += array.nbytes
+        if size >= PORTION:
+            yield portion
+            portion, size = [], 0
+    yield portion
+
+
+def _wait(portion: list[mx.array], progress: "Progress") -> None:
+    mx.eval(portion)
+    progress.add(sum(array.nbytes for array in portion))
 
 
 class Progress:

@@ -28,14 +28,14 @@ PATIENCE = 60.0
 class WorkerProcess:
     """Own a child, its control channel, its log and its socket's folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, entry: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mlxd-w-"))
         self.socket = str(self.folder / "worker.sock")
         context = multiprocessing.get_context("spawn")
         self.channel, theirs = socket.socketpair()
         read, write = context.Pipe(duplex=False)
         self.process = context.Process(
-            target=trampoline.enter, args=("mlxd.workers.main:run", theirs, write), daemon=True
+            target=trampoline.enter, args=(entry, theirs, write), daemon=True
         )
         self.process.start()
         theirs.close()
@@ -136,9 +136,9 @@ class WorkerProcess:
 
 
 @contextlib.contextmanager
-def worker() -> Iterator[WorkerProcess]:
+def worker(entry: str = "mlxd.workers.main:run") -> Iterator[WorkerProcess]:
     """Give a started worker that has no model yet."""
-    made = WorkerProcess()
+    made = WorkerProcess(entry)
     try:
         yield made
     finally:
@@ -146,9 +146,11 @@ def worker() -> Iterator[WorkerProcess]:
 
 
 @contextlib.contextmanager
-def loaded(folder: Path, **settings: Any) -> Iterator[WorkerProcess]:
+def loaded(
+    folder: Path, *, entry: str = "mlxd.workers.main:run", **settings: Any
+) -> Iterator[WorkerProcess]:
     """Give a worker that is ready to answer."""
-    with worker() as made:
+    with worker(entry) as made:
         *_, last = made.load(folder, **settings)
         assert isinstance(last, Ready), f"{last}: {made.log}"
         yield made

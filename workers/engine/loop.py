@@ -2,6 +2,7 @@
 
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -65,6 +66,7 @@ class EngineLoop:
         self._prompts = Prompts(lane.model)
         self._batch = batches.DecodeBatch(lane.model, lane.vocab)
         self._outbox: list[Delivery] = []
+        self._thread = threading.get_ident()
         self._failures = 0
         self._leave: Leave | None = None
         self.counters = Counters(max_batch=lane.bounds.max_batch)
@@ -98,6 +100,7 @@ class EngineLoop:
 
     def step(self) -> None:
         """Take what came in, start a token for every row, hand over the last ones, read a slice of prompts."""
+        assert threading.get_ident() == self._thread, "MLX's arrays belong to one thread"
         self._take(self._inbox.take())
         if self._leave is not None:
             return

@@ -82,6 +82,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
         words.eos_token_id,
         words.eos_token_ids,
     )
+    words.eos_token_ids = ends
     lane = explore(model, spec, window, ends, around.granted.memory - size)
     lane = speak(lane)
     log.info(
