@@ -33,6 +33,9 @@ from typing import ClassVar
 _LONGEST_NAME = 200
 """Characters of an unknown name that are sent back; a body may hold megabytes of it."""
 
+_HOSTED = ("claude-", "gpt-")
+"""How the names begin that clients ask hosted services for."""
+
 
 class MlxdError(Exception):
     """Carry a sentence for the caller, a stable code and an HTTP status."""
@@ -114,6 +117,10 @@ class ModelNotFound(CallerError):
 
     def __init__(self, name: str, near: Sequence[str] = ()) -> None:
         hint = f"; did you mean {', '.join(near)}?" if near else "; `mlxctl list` shows all names"
+        if name.startswith(_HOSTED):
+            hint += (
+                f'; a model of yours answers to it with `aliases: ["{name.partition("-")[0]}-*"]`'
+            )
         shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
         super().__init__(f"no model is named {shown!r}{hint}", field="model")
         self.name = name

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from mlxd.protocol.dialect import Dialect
-from mlxd.protocol.errors import CapacityError, MlxdError
+from mlxd.protocol.errors import CapacityError, ContextLengthExceeded, MlxdError
 
 _OPENAI_TYPES = {
     400: "invalid_request_error",
@@ -41,12 +41,22 @@ def body(error: MlxdError, dialect: Dialect) -> dict[str, object]:
     match dialect:
         case Dialect.ANTHROPIC:
             kind = _ANTHROPIC_TYPES.get(status(error, dialect), "api_error")
-            detail = {"type": kind, "message": error.message, "code": error.code}
+            detail = {"type": kind, "message": _anthropic_sentence(error), "code": error.code}
             return {"type": "error", "error": detail}
         case Dialect.OLLAMA:
             return {"error": error.message, "code": error.code}
         case Dialect.OPENAI | Dialect.RESPONSES:
             return {"error": _openai_detail(error)}
+
+
+def _anthropic_sentence(error: MlxdError) -> str:
+    """Return the message; Claude Code knows by this very sentence that it must compact the conversation."""
+    tokens = getattr(
+        error, "prompt_tokens", None
+    )  # a worker's refusal passed on has only its message
+    if not isinstance(error, ContextLengthExceeded) or tokens is None:
+        return error.message
+    return f"prompt is too long: {tokens} tokens > {error.limit} maximum"
 
 
 def _openai_detail(error: MlxdError) -> dict[str, object]:

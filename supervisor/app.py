@@ -5,7 +5,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from mlxd.config.settings import Settings
-from mlxd.supervisor import admin_routes, model_routes, refusal
+from mlxd.supervisor import admin_routes, anthropic_models, model_routes, refusal
 from mlxd.supervisor.auth import KeyCheck
 from mlxd.supervisor.host_check import HostCheck
 from mlxd.supervisor.ports import Catalog, Pool, Status
@@ -18,6 +18,7 @@ def build_app(settings: Settings, catalog: Catalog, pool: Pool, status: Status) 
     app = Starlette(
         routes=[
             *model_routes.routes(settings, catalog, pool),
+            *anthropic_models.routes(catalog),
             *admin_routes.routes(settings, catalog, pool, status),
         ],
         middleware=[

@@ -65,7 +65,7 @@ def build_tokenizers(
         policy=policy(settings),
         launcher=launcher or SpawnLauncher(),
         clock=clock or SystemClock(),
-        log_for=lambda model_id: WorkerLog(f"{model_id}.tokenizer", log_dir),
+        log_for=lambda model_id: WorkerLog(model_id, log_dir),
         worker_spec=lambda spec: msgspec.structs.replace(describe(spec), tokenizer_only=True),
         footprint=footprint,
     )

@@ -11,6 +11,7 @@ from email.utils import formatdate
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlxd.protocol.dialect import Dialect, of_path
 from mlxd.supervisor.body import ClientGone
 
 logger = logging.getLogger("mlxd.request")
@@ -72,6 +73,8 @@ class RequestTrace:
                 trace.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = trace.request_id
+                if of_path(scope["path"]) is Dialect.ANTHROPIC:
+                    headers["request-id"] = trace.request_id  # where its clients look for it
                 headers.setdefault("date", formatdate(usegmt=True))
             else:
                 body = message.get("body", b"")

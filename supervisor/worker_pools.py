@@ -36,7 +36,7 @@ class WorkerPools:
         """Wait for a worker that can count the model's tokens: the model's own if it is ready this moment."""
         if self.models.state(spec.id) is WorkerState.READY:
             return self.models.lease(spec, keep_alive=keep_alive)
-        return self.tokenizers.lease(replace(spec, idle_timeout=_TOKENIZER_IDLE_S, pin=False))
+        return self.tokenizers.lease(_tokenizer_of(spec))
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None
@@ -47,7 +47,8 @@ class WorkerPools:
     async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
         """Have the model's worker leave, and its tokenizer's; returns after both were reaped."""
         unloaded, _ = await asyncio.gather(
-            self.models.unload(spec, force=force), self.tokenizers.unload(spec, force=force)
+            self.models.unload(spec, force=force),
+            self.tokenizers.unload(_tokenizer_of(spec), force=force),
         )
         return unloaded
 
@@ -63,3 +64,8 @@ class WorkerPools:
         """Stop what is still draining at once."""
         self.models.hurry()
         self.tokenizers.hurry()
+
+
+def _tokenizer_of(spec: ModelSpec) -> ModelSpec:
+    """Describe the model's tokenizer as something to run; the name is for logs and errors."""
+    return replace(spec, id=f"{spec.id}.tokenizer", idle_timeout=_TOKENIZER_IDLE_S, pin=False)
