@@ -14,7 +14,7 @@ ALLOWED = {
     "supervisor": {
         *WEB, "click", "httpx", "msgspec", "psutil", "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
-    "workers": {*WEB, "mlx", "mlx_lm", "msgspec", "numpy", "mlxd.protocol", "mlxd.workers"},
+    "workers": {*WEB, "llguidance", "mlx", "mlx_lm", "msgspec", "numpy", "mlxd.protocol", "mlxd.workers"},
 }  # fmt: skip
 """What each folder may import beside the standard library; `click` only under supervisor/cli/."""
 FOLDERS = tuple(ALLOWED)

@@ -48,6 +48,14 @@ def test_each_package_says_that_it_is_typed() -> None:
     assert [folder for folder in FOLDERS if not (ROOT / folder / "py.typed").exists()] == []
 
 
+def test_the_types_of_every_folder_of_tests_are_checked() -> None:
+    folders = {
+        path.parent.relative_to(ROOT / "tests").parts for path in ROOT.glob("tests/*/**/*.py")
+    }
+    checked = set(PROJECT["tool"]["mypy"]["packages"])
+    assert {parts[0] for parts in folders} <= checked
+
+
 def closure(names: set[str]) -> set[str]:
     """Return everything that installing these distributions installs, as it is installed here."""
     found: set[str] = set()
