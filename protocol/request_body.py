@@ -37,7 +37,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], refused: Refused) -> T
         request = decoder.decode(body)
         refused.check(body)
     except msgspec.ValidationError as error:
-        raise _named(error) from None
+        raise named(error) from None
     except RecursionError:
         raise InvalidRequest("the body is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -45,7 +45,7 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], refused: Refused) -> T
     return request
 
 
-def _named(error: msgspec.ValidationError) -> InvalidRequest:
+def named(error: msgspec.ValidationError) -> InvalidRequest:
     """Name a missing field as the one at fault; msgspec names only the object that lacks it."""
     found = _MISSING.search(str(error))
     if found is None:

@@ -11,7 +11,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mlxd.protocol.errors import MlxdError
-from mlxd.workers.api import anthropic_messages, health, openai_chat, openai_completions
+from mlxd.workers.api import (
+    anthropic_messages,
+    health,
+    openai_chat,
+    openai_completions,
+    openai_responses,
+)
 from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
 from mlxd.workers.api.wire import ClientGone
 from mlxd.workers.chat.pipeline import Pipeline
@@ -30,6 +36,7 @@ def build(model: TextModel, engine: Engine) -> Starlette:
     routes = [
         Route("/v1/chat/completions", openai_chat.create, methods=["POST"]),
         Route("/v1/completions", openai_completions.create, methods=["POST"]),
+        Route(openai_responses.PATH, openai_responses.create, methods=["POST"]),
         *anthropic_messages.routes(),
         Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
         Route("/health", health.health, methods=["GET"]),
