@@ -96,12 +96,13 @@ class Reader:
         reason = self._take(self._split(text), events)
         if reason is not None or output.finish_reason is None:
             return reason
+        whole = output.finish_reason is not FinishReason.LENGTH
         if self._splitter is not None:
-            reason = self._take(self._splitter.finish(complete=ended), events)
+            reason = self._take(self._splitter.finish(complete=whole), events)
         if reason is not None:
             return reason
         self._flush_text(events)
-        return EndReason.STOP if ended else EndReason.LENGTH
+        return EndReason.STOP if whole else EndReason.LENGTH
 
     def _split(self, text: str) -> Sequence[Piece]:
         if not text:

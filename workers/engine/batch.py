@@ -12,6 +12,7 @@ import msgspec
 from mlx_lm.models.cache import CacheList, make_prompt_cache
 
 from mlxd.workers.engine.logprobs import Details, Logprobs
+from mlxd.workers.engine.masks import Masks
 from mlxd.workers.engine.sampling import Sampler
 from mlxd.workers.engine.scheduler import CacheShape
 from mlxd.workers.engine.sequence import Sequence
@@ -133,6 +134,7 @@ class DecodeBatch:
         self._model = model
         self._vocab = vocab
         self._sampler = Sampler(vocab)
+        self._masks = Masks()
         self._changed = False
         self.rows: list[Sequence] = []
         self._fresh: set[int] = set()
@@ -210,9 +212,11 @@ class DecodeBatch:
             )  # the last tokens are on their way: nothing is left to start
         if self._changed:
             self._sampler.set_rows(self.rows)
+            self._masks.set_rows(self.rows)
             self._changed = False
         logits = self._model(inputs[:, None], cache=self._cache)[:, -1, :]
-        self._inputs = self._sampler.sample(logits)
+        allowed = self._masks.apply(logits, inputs, self._fresh) if self._masks else logits
+        self._inputs = self._sampler.sample(allowed)
         self._pending = Logprobs.gather(self.rows, logits, self._inputs)
         mx.async_eval(  # type: ignore[no-untyped-call]
             self._inputs, *(self._pending.arrays if self._pending else ())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import mlx.core as mx
 
-from mlxd.protocol.errors import MlxdError, WorkerDied
+from mlxd.protocol.errors import InternalError, MlxdError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
@@ -184,15 +184,25 @@ class EngineLoop:
     def _accept(self, sampled: batches.Sampled) -> bool:
         """Take a row's token; tell whether it ends the row."""
         row, token, details = sampled.row, sampled.token, sampled.details
+        if row.matcher is not None:
+            row.matcher.take(row.answered, token)
+            if row.matcher.error is not None:
+                self._fail(row, InternalError(f"the grammar can't go on: {row.matcher.error}"))
+                return True
         row.tokens.append(token)
-        reason = None
-        if token in self._lane.eos_token_ids and not row.request.ignore_eos:
-            reason = FinishReason.STOP
-        elif len(row.tokens) >= row.end:
-            reason = FinishReason.LENGTH
+        reason = self._end(row, token)
         output = TokenOutput(token, reason, details.logprob, details.top_logprobs)
         self._outbox.append(Delivery(row.uid, (output,), cached_tokens=row.cached))
         return reason is not None
+
+    def _end(self, row: Sequence, token: int) -> FinishReason | None:
+        """Return why the row ends with this token, None where it goes on."""
+        goes_on = row.request.ignore_eos and row.matcher is None
+        if token in self._lane.eos_token_ids and not goes_on:
+            return FinishReason.STOP
+        if row.matcher is not None and row.matcher.over:
+            return FinishReason.COMPLETE
+        return FinishReason.LENGTH if len(row.tokens) >= row.end else None
 
     def _read(self, piece: scheduler.Slice) -> None:
         try:

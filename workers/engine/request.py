@@ -6,11 +6,16 @@ from enum import StrEnum
 
 import msgspec
 
+from mlxd.workers.engine.grammar import CompiledGrammar
+
 
 class FinishReason(StrEnum):
     """Why a row ended by itself."""
 
     STOP = "stop"
+    """By the token that ends answers, which is no text."""
+    COMPLETE = "complete"
+    """By a token of the answer after which its grammar allows nothing more."""
     LENGTH = "length"
 
 
@@ -43,6 +48,8 @@ class GenerateRequest:
     logprobs: int | None = None
     """None: none; 0: the chosen token's; k: also the k most likely (at most 20)."""
     ignore_eos: bool = False
+    grammar: CompiledGrammar | None = None
+    """What the answer must look like; its end is the answer's, whatever `ignore_eos` says."""
 
 
 class TokenOutput(msgspec.Struct, frozen=True, gc=False):

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mlxd.protocol.errors import MlxdError
+from mlxd.workers.engine.grammar import Matcher
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 
 
@@ -43,20 +44,30 @@ class Sequence:
     end: int = 0
     """Length at which the answer ends whatever its last token is."""
 
+    matcher: Matcher | None = None
+    """Where the answer stands in its grammar; it has seen what `tokens` holds, so a row that is sent back keeps it."""
+
     def __post_init__(self) -> None:
         self.tokens = list(self.request.prompt)
         self.end = len(self.tokens) + self.limit
+        if self.request.grammar is not None:
+            self.matcher = self.request.grammar.start()
 
     @property
     def to_prefill(self) -> int:
         """Tokens still to be read before the row can go on; the last one is the decode step's first input."""
         return len(self.tokens) - 1 - self.prefilled
 
+    @property
+    def answered(self) -> int:
+        """Tokens of the answer that were handed over."""
+        return len(self.tokens) - len(self.request.prompt)
+
     def start_over(self) -> None:
         """Forget the cache; what was handed over stays, and the random keys go on where they were."""
         self.state = SequenceState.WAITING
         self.cache, self.prefilled = None, 0
-        self.sampled = len(self.tokens) - len(self.request.prompt)
+        self.sampled = self.answered
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
