@@ -46,6 +46,7 @@ def described(
         context_length=folder.context_length,
         weights_bytes=folder.weights_bytes,
         quantization_bits=folder.quantization_bits,
+        kv_bytes_per_token=folder.kv_bytes_per_token,
         source=source,
         hub_id=hub_id,
         revision=revision,

@@ -9,7 +9,7 @@ from typing import cast
 
 import msgspec
 
-from mlxd.config import architectures, weights
+from mlxd.config import architectures, kv_cache, weights
 from mlxd.config.model_kind import architecture, kind_of
 from mlxd.config.window import context_length
 from mlxd.protocol.kinds import ModelKind
@@ -33,6 +33,8 @@ class ModelFolder:
     context_length: int | None = None
     weights_bytes: int = 0
     quantization_bits: int | None = None
+    kv_bytes_per_token: int | None = None
+    """What a token takes in the cache; None where config.json does not say."""
     created: int = 0
     """When its config.json came here, in Unix seconds."""
     missing: str | None = None
@@ -76,6 +78,7 @@ def _described(
         context_length=context_length(config),
         weights_bytes=measured.size,
         quantization_bits=_bits(config),
+        kv_bytes_per_token=kv_cache.bytes_per_token(config),
         created=created,
         missing=measured.missing or _missing(path, names, kind),
         unusable=_unusable(config, kind) or measured.unusable,

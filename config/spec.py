@@ -29,6 +29,8 @@ class ModelSpec:
     """The window the user set, else the one the folder states, else None."""
     weights_bytes: int
     quantization_bits: int | None = None
+    kv_bytes_per_token: int | None = None
+    """What a token takes in the cache, None where the folder does not say."""
     source: Origin
     hub_id: str | None = None
     revision: str | None = None
