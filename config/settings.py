@@ -94,6 +94,15 @@ class Defaults(Section, frozen=True, kw_only=True):
     """Longest such wait."""
 
 
+class Responses(Section, frozen=True, kw_only=True):
+    """Limit what is kept of responses and conversations."""
+
+    max_stored: CountOrZero
+    """How many are kept; 0 = none."""
+    max_bytes: Bytes
+    """Bytes they may take on disk; the ones not used for longest go first."""
+
+
 class PromptCache(Section, frozen=True, kw_only=True):
     """Limit what a model's finished prompts may keep."""
 
@@ -139,6 +148,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """What all workers may take together."""
     defaults: Defaults
     """How every model is treated unless its own entry says otherwise."""
+    responses: Responses
+    """What is kept of responses and conversations."""
     demo: bool
     """Serve the embedded model."""
     hub: bool

@@ -9,6 +9,8 @@ MlxdError                        code                      status
 │   ├── ForbiddenHost            forbidden_host            403
 │   ├── ModelNotAllowed          model_not_allowed         403
 │   ├── ModelNotFound            model_not_found           404
+│   ├── ObjectNotFound           not_found                 404
+│   ├── PreviousResponseNotFound previous_response_not_found 404
 │   ├── RouteNotFound            route_not_found           404
 │   ├── MethodNotAllowed         method_not_allowed        405
 │   ├── ModelBusy                model_busy                409
@@ -125,6 +127,20 @@ class ModelNotFound(CallerError):
         super().__init__(f"no model is named {shown!r}{hint}", field="model")
         self.name = name
         self.near = tuple(near)
+
+
+class ObjectNotFound(CallerError):
+    """Say that nothing is stored under this id, or no longer."""
+
+    code = "not_found"
+    status = 404
+
+
+class PreviousResponseNotFound(CallerError):
+    """Say that the response to go on from is not stored, or no longer."""
+
+    code = "previous_response_not_found"
+    status = 404
 
 
 class RouteNotFound(CallerError):

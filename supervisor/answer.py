@@ -6,10 +6,10 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Send
 
-from mlxd.protocol import render
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import MlxdError
 from mlxd.supervisor import keepalive
+from mlxd.supervisor.keepalive import PlainVoice, Voice
 from mlxd.supervisor.presence import wind_up
 
 RawHeaders = list[tuple[bytes, bytes]]
@@ -20,9 +20,12 @@ _SHORTEST_INTERVAL_S = 0.01
 class Answer:
     """Write a response head, chunks and an end, and keep-alive frames in between while a stream is silent."""
 
-    def __init__(self, send: Send, dialect: Dialect, *, streaming: bool) -> None:
+    def __init__(
+        self, send: Send, dialect: Dialect, *, streaming: bool, voice: Voice | None = None
+    ) -> None:
         self._send = send
         self._dialect = dialect
+        self._voice = voice or PlainVoice(dialect)
         self._streaming = streaming
         self._turn = asyncio.Lock()
         self._wrote_at = asyncio.get_running_loop().time()
@@ -70,7 +73,7 @@ class Answer:
             return
         async with self._turn:
             closing = b"" if self._at_boundary() else self._frame_end
-            await self._body(closing + render.final_event(error, self._dialect))
+            await self._body(closing + self._voice.failure(error))
 
     async def _beat(self, interval: float) -> None:
         loop = asyncio.get_running_loop()
@@ -91,7 +94,7 @@ class Answer:
             if not self.started:
                 head = [(b"content-type", keepalive.media_type(self._dialect))]
                 await self._start(200, [*head, (b"cache-control", b"no-cache")])
-            await self._body(keepalive.frame(self._dialect))
+            await self._body(self._voice.keep_alive())
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.started = True

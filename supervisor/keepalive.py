@@ -1,7 +1,10 @@
 """Know the bytes that tell a waiting client, in its own dialect, that its stream is alive."""
 
-from mlxd.protocol import sse
+from typing import Protocol
+
+from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
+from mlxd.protocol.errors import MlxdError
 
 _PING = sse.event(b'{"type":"ping"}', "ping")
 
@@ -19,6 +22,33 @@ def frame(dialect: Dialect) -> bytes:
             return sse.COMMENT
         case Dialect.OLLAMA:
             return b""
+
+
+class Voice(Protocol):
+    """Say in one stream what the supervisor itself has to say."""
+
+    def keep_alive(self) -> bytes:
+        """Return the frame that is sent when there was nothing to send for a while; empty where there is none."""
+        ...
+
+    def failure(self, error: MlxdError) -> bytes:
+        """Return the frames that end a stream which failed."""
+        ...
+
+
+class PlainVoice:
+    """Say the same in every stream of a dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+
+    def keep_alive(self) -> bytes:
+        """Return the dialect's frame."""
+        return frame(self._dialect)
+
+    def failure(self, error: MlxdError) -> bytes:
+        """Return the dialect's error."""
+        return render.final_event(error, self._dialect)
 
 
 def media_type(dialect: Dialect) -> bytes:

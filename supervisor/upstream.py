@@ -9,13 +9,13 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import msgspec
 
 from mlxd.supervisor import refusal
-from mlxd.supervisor.answer import Answer, RawHeaders
+from mlxd.supervisor.answer import RawHeaders
 from mlxd.supervisor.ports import Lease
 from mlxd.supervisor.presence import wind_up
 
@@ -45,7 +45,24 @@ class Call:
     body: bytes
 
 
-async def relay(lease: Lease, call: Call, answer: Answer) -> None:
+class Sink(Protocol):
+    """Take a worker's response; `Answer` does, and so does who wants to keep it."""
+
+    @property
+    def started(self) -> bool:
+        """Say whether a refusal is to be raised: it can no longer become a status."""
+        ...
+
+    async def begin(self, status: int, headers: RawHeaders) -> None:
+        """Take the head."""
+        ...
+
+    async def write(self, chunk: bytes) -> None:
+        """Take bytes of the body."""
+        ...
+
+
+async def relay(lease: Lease, call: Call, answer: Sink) -> None:
     """Send the call to the worker and its response to the client, all but its end; bytes pass unparsed.
 
     Cancelling closes the connection, by which the worker knows that nobody waits. Raises the worker's own refusal
@@ -77,7 +94,7 @@ async def fetch(socket: str, path: str) -> Mapping[str, Any] | None:
     return found if response.status_code == 200 and isinstance(found, dict) else None
 
 
-async def _copy(socket: str, call: Call, answer: Answer) -> None:
+async def _copy(socket: str, call: Call, answer: Sink) -> None:
     async with _opened(socket, "POST", call.path, call.headers, call.body) as response:
         if answer.started and response.status_code != 200:
             raise refusal.from_worker(response.status_code, await _read(response))
