@@ -1,11 +1,11 @@
 """However a model's text falls into tokens and hand-overs, the events say the same."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
 from support.markup_cases import BAD, GOOD, MARKUP, TEXTS, parse
+from support.scripted_text import ScriptedText
 from support.splits import cut, places
 
 from mlxd.workers.chat.events import (
@@ -24,24 +24,6 @@ from mlxd.workers.engine.request import FinishReason, TokenOutput
 STOPS = st.lists(
     st.sampled_from(["He", "lo", "<b", "b>", "🙂", "Hello!", " <", "\n\n\n"]), max_size=3
 )
-
-
-@dataclass
-class Scripted:
-    """Read token n as the n-th chunk; hold every third back until the next one, as a broken character would be."""
-
-    chunks: Sequence[str]
-    held: str = ""
-
-    def add(self, token: int) -> str:
-        text, self.held = self.held + self.chunks[token], ""
-        if token % 3 == 2:
-            text, self.held = "", text
-        return text
-
-    def finish(self) -> str:
-        text, self.held = self.held, ""
-        return text
 
 
 @dataclass
@@ -89,7 +71,7 @@ def say(
 ) -> Said:
     splitter = Splitter(MARKUP, parse=parse if tools else None)
     reader = Reader(
-        detokenizer=Scripted(chunks),
+        detokenizer=ScriptedText(chunks),
         prompt_tokens=7,
         splitter=splitter,
         stops=stops,
@@ -172,7 +154,7 @@ def test_the_reason_is_why_the_answer_ended() -> None:
 
 
 def test_tokens_of_one_hand_over_leave_as_one_delta() -> None:
-    reader = Reader(detokenizer=Scripted(["a", "b", "", "c"]), prompt_tokens=1)
+    reader = Reader(detokenizer=ScriptedText(["a", "b", "", "c"]), prompt_tokens=1)
     outputs = [TokenOutput(at) for at in range(4)]
     assert reader.read(outputs) == [TextDelta("abc")]
 
