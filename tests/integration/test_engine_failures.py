@@ -100,6 +100,21 @@ def test_a_model_that_fails_step_after_step_is_given_up() -> None:
     assert rig.loop.run().code is ExitCode.POISONED
 
 
+def test_a_model_that_fails_now_and_then_is_not_given_up() -> None:
+    model, fail_now = lane("qwen3"), list[bool]()
+    rig = Rig(model, model=Failing(model.model, lambda tokens: bool(fail_now)))
+    for turn in range(5):
+        (uid,) = rig.submit(request(prompt(5, turn), 20))
+        rig.step(4)
+        assert rig.tokens(uid)
+        fail_now.append(True)
+        rig.step()
+        fail_now.clear()
+    (uid,) = rig.submit(request(prompt(5, 9), 3))
+    rig.finish()
+    assert len(rig.tokens(uid)) == 3
+
+
 def test_leaving_fails_rows_at_every_stage() -> None:
     model = lane("qwen3")
     rig = Rig(model, bounds=replace(model.bounds, max_batch=2))

@@ -1,13 +1,16 @@
 """What a client and the supervisor see of failures inside a worker."""
 
+import contextlib
 from pathlib import Path
 
+import httpx
 import pytest
 from support import tiny_models
+from support.deadline import until
 from support.failing_worker import POISON
 from support.worker_process import Stream, chat, loaded
 
-from mlxd.protocol.control import Failed
+from mlxd.protocol.control import DumpStacks, Failed
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.kinds.registry import MissingExtra, UnservedKind
@@ -50,6 +53,26 @@ def test_an_error_of_the_device_fails_all_rows_and_ends_the_worker_as_poisoned(m
         assert process.exit_code(within=10) == ExitCode.POISONED
         stream.join(10)
         assert "worker_died" in stream.text and "[DONE]" not in stream.text
+
+
+def test_a_step_that_never_ends_keeps_nobody_from_being_told_and_the_process_from_leaving(
+    model: Path,
+) -> None:
+    """Promises A4 and A5, with the engine thread stuck in native code."""
+    with loaded(model, entry="support.failing_worker:hangs", heartbeat_interval=0.01) as process:
+        stream = Stream(process, chat(30_000, stream=True, ignore_eos=True))
+        assert stream.started.wait(30)
+        hanging = Stream(process, {**chat(4), "messages": [{"role": "user", "content": "hi"}]})
+        with process.client() as client, contextlib.suppress(httpx.ReadTimeout):
+            client.post("/v1/completions", json=BAD, timeout=1.0)
+        process.send(DumpStacks())
+        until(lambda: "failing_worker.py" in process.log, within=10, what="where it hangs")
+        process.stop()
+        stream.join(2)
+        assert "shutting_down" in stream.text and "[DONE]" not in stream.text
+        process.channel.close()
+        assert process.exit_code(within=6) == ExitCode.PARENT_GONE
+        hanging.join(10)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlxd.workers.engine.request import GenerateRequest, Sampling
-from mlxd.workers.engine.sampling import Sampler, fold_seed
+from mlxd.workers.engine.sampling import Bias, Penalties, Sampler, fold_seed, is_penalised
 from mlxd.workers.engine.sequence import Sequence
 
 VOCAB = 24
@@ -112,6 +112,24 @@ def test_only_tokens_that_every_filter_keeps_are_drawn(
         return
     nearly = {t for t in allowed(x, replace(sampling, top_p=sampling.top_p + 1e-5))}
     assert set(drawn) <= nearly  # type: ignore[arg-type]
+
+
+@given(st.lists(st.tuples(samplings, histories), min_size=1, max_size=5), st.integers(0, 1000))
+def test_penalties_and_bias_are_taken_off_by_their_definition(
+    rows: list[tuple[Sampling, tuple[list[int], list[int]]]], seed: int
+) -> None:
+    logits = random_logits(len(rows), seed)
+    greedy = [
+        row(i, replace(s, temperature=0.0, logit_bias={5: 0.0, **s.logit_bias}), *h)
+        for i, (s, h) in enumerate(rows)
+    ]
+    x = logits
+    if any(is_penalised(item.request.sampling) for item in greedy):
+        x = Penalties(greedy, VOCAB, None).apply(x)
+    x = Bias(greedy).apply(x)
+    for at, (sampling, history) in enumerate(rows):
+        expected = weighed(np.array(logits[at].tolist()), sampling, *history)
+        assert np.allclose(np.array(x[at].tolist()), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize(

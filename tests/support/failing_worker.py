@@ -2,6 +2,8 @@
 
 import importlib
 import socket
+import threading
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from mlxd.workers import main
@@ -13,13 +15,13 @@ MESSAGES = {
 }
 
 
-def _run(control: socket.socket, message: str) -> NoReturn:
+def _run(control: socket.socket, fail: Callable[[], None]) -> NoReturn:
     library = importlib.import_module("mlx_lm.models.qwen3")
     forward = library.Model.__call__
 
     def call(self: Any, inputs: Any, *args: Any, **rest: Any) -> Any:
         if (inputs == POISON).any().item():
-            raise RuntimeError(message)
+            fail()
         return forward(self, inputs, *args, **rest)
 
     library.Model.__call__ = call
@@ -28,9 +30,18 @@ def _run(control: socket.socket, message: str) -> NoReturn:
 
 def fails_on_a_row(control: socket.socket) -> NoReturn:
     """Fail on the token with an error that says nothing about the device."""
-    _run(control, MESSAGES["row"])
+    _run(control, lambda: _fail("row"))
 
 
 def fails_as_a_device(control: socket.socket) -> NoReturn:
     """Fail on the token as a GPU does."""
-    _run(control, MESSAGES["device"])
+    _run(control, lambda: _fail("device"))
+
+
+def hangs(control: socket.socket) -> NoReturn:
+    """Never come back from a step with the token."""
+    _run(control, lambda: threading.Event().wait() and None)
+
+
+def _fail(how: str) -> None:
+    raise RuntimeError(MESSAGES[how])

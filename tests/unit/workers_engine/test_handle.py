@@ -106,6 +106,8 @@ async def test_beyond_its_capacity_the_engine_refuses_until_a_row_ends() -> None
         desk.engine.submit(ASK)
     assert refused.value.retry_after is not None
     first.cancel()
+    second = desk.engine.submit(ASK)
+    await desk.publish(token(second.uid, 7, FinishReason.STOP))
     desk.engine.submit(ASK)
 
 

@@ -61,6 +61,14 @@ def test_a_row_that_went_back_does_not_join_again_at_once() -> None:
     assert scheduler.admissions((row(gone, 900, 1023),), staying, bounds) == 0
 
 
+def test_a_row_does_not_join_where_it_would_soon_be_sent_back() -> None:
+    bounds = Bounds(8, KILOBYTE_A_TOKEN, cache_budget=2 << 19)
+    waiting, running = (row(2, 0, 100),), (row(1, 0, 510),)
+    assert not scheduler.is_overgrown(2, 510, bounds)
+    assert scheduler.admissions(waiting, running, bounds) == 0
+    assert scheduler.admissions(waiting, (row(1, 0, 250),), bounds) == 1
+
+
 def test_a_plan_that_sends_rows_back_admits_none() -> None:
     bounds = Bounds(8, KILOBYTE_A_TOKEN, cache_budget=2 << 20)
     decoding = tuple(row(uid, 0, 1024) for uid in (1, 2, 3))
