@@ -35,7 +35,7 @@ class Reporter:
         self._unsent = b""
         self._interval = 1.0
         self._beat_at = 0.0
-        self._beat_rows = 0
+        self._had_rows = False
 
     def set_interval(self, seconds: float) -> None:
         """Say how often a working engine is reported."""
@@ -65,11 +65,13 @@ class Reporter:
     def beat(self, steps: int, rows: int) -> None:
         """Report the step counter from the engine thread: now and then while it works, once when it has finished."""
         now = time.monotonic()
-        finished = rows == 0 and self._beat_rows > 0
+        # Also where no beat fell into that work: the supervisor waits for a sign of each request it gave.
+        finished = rows == 0 and self._had_rows
+        self._had_rows = rows > 0
         if not finished and (rows == 0 or now - self._beat_at < self._interval):
             return
-        self._beat_at, self._beat_rows = now, rows
-        if not self._unsent:
+        self._beat_at = now
+        if finished or not self._unsent:
             self.send(control.Heartbeat(steps, rows))
 
 

@@ -83,3 +83,15 @@ def test_a_supervisor_that_is_gone_is_no_error(ends: tuple[Reporter, socket.sock
     ours.close()
     reporter.send(Hello(7))
     reporter.beat(1, 1)
+
+
+def test_work_too_short_for_a_beat_of_its_own_is_reported_when_it_is_done(
+    ends: tuple[Reporter, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the supervisor never heard of the second request, and took the idle engine for a stuck one."""
+    reporter, ours = ends
+    monkeypatch.setattr("mlxd.workers.reporting.time.monotonic", lambda: 100.0)
+    for steps in (1, 2):
+        reporter.beat(steps, 1)
+        reporter.beat(steps, 0)
+    assert heard(ours)[-1] == Heartbeat(steps=2, rows=0)
