@@ -33,6 +33,8 @@ from mlxd.supervisor.events import (
 
 S = WorkerState
 
+_LEAST_BACKOFF_S = 0.1
+"""So that those who waited for the failed load get its error, and not another load, without end, where it is set to 0."""
 _DOUBLINGS = 32
 """More than any back-off needs; a float times 2**1025 is an OverflowError."""
 
@@ -282,4 +284,5 @@ def _exited(life: Life, cause: str, now: float, policy: Policy) -> Step:
 def _backoff(delays: int, policy: Policy) -> float:
     if not delays:
         return 0.0
-    return min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)
+    wait = min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)
+    return max(wait, _LEAST_BACKOFF_S)

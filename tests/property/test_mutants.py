@@ -89,8 +89,8 @@ LIFECYCLE = {
         "failures = 1 if life.served else life.failures + 1",
     ),
     "the back-off has no cap": (
-        "return min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)",
-        "return policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS)",
+        "wait = min(policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS), policy.backoff_max)",
+        "wait = policy.backoff * 2.0 ** min(delays - 1, _DOUBLINGS)",
     ),
     "a worker that reported its failure goes on": (
         "return _stop(replace(life, stop_reason=StopReason.POISONED), now)",

@@ -63,6 +63,18 @@ async def test_the_next_request_after_the_back_off_starts_again() -> None:
     assert (await Request(pool, model("a")).lease()).pid == FIRST_PID + 1
 
 
+async def test_a_failed_load_is_answered_even_where_no_back_off_is_wanted() -> None:
+    """Regression: with a back-off of 0, whoever waited got another load, and another, and never an answer."""
+    launcher = FakeLauncher(Habits(loads=False))
+    pool = make_pool(launcher, policy=quick(backoff=0.0, backoff_max=0.0))
+    request = Request(pool, model("a"))
+    await settle()
+    launcher.last.exit(65)
+    with pytest.raises(ModelLoadFailed):
+        await request.lease()
+    assert len(launcher.children) == 1
+
+
 async def test_an_unload_clears_the_back_off() -> None:
     launcher = FakeLauncher(Habits(loads=False))
     pool = make_pool(launcher)
