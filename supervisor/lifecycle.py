@@ -34,7 +34,7 @@ from mlxd.supervisor.events import (
 S = WorkerState
 
 _LEAST_BACKOFF_S = 0.1
-"""So that those who waited for the failed load get its error, and not another load, without end, where it is set to 0."""
+"""Where it is set to 0, those who waited for the failed load still get its error, not load after load."""
 _DOUBLINGS = 32
 """More than any back-off needs; a float times 2**1025 is an OverflowError."""
 
