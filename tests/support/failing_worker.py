@@ -40,7 +40,11 @@ def fails_as_a_device(control: socket.socket) -> NoReturn:
 
 def hangs(control: socket.socket) -> NoReturn:
     """Never come back from a step with the token."""
-    _run(control, lambda: threading.Event().wait() and None)
+    _run(control, _hang)
+
+
+def _hang() -> None:
+    threading.Event().wait()
 
 
 def _fail(how: str) -> None:
