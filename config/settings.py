@@ -55,6 +55,8 @@ class Memory(Section, frozen=True, kw_only=True):
     """Share of what the GPU may use, or bytes."""
     max_loaded: CountOrZero
     """Models loaded at the same time, 0 = as many as fit."""
+    wired: bool
+    """Keep weights from being swapped out."""
 
     def budget_bytes(self, available: int) -> int:
         """Return the budget in bytes where `available` is what the GPU may use."""

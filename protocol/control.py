@@ -64,12 +64,23 @@ class Stop(msgspec.Struct, tag=True, frozen=True):
     reason: str
 
 
+class Limits(msgspec.Struct, tag=True, frozen=True):
+    """Tell the worker its new share, in bytes: somebody else came or went."""
+
+    memory_limit: int
+    cache_limit: int
+
+
+class Shrink(msgspec.Struct, tag=True, frozen=True):
+    """Tell the worker to give back what it can do without; the machine is short of memory."""
+
+
 class DumpStacks(msgspec.Struct, tag=True, frozen=True):
     """Tell the worker to write the stacks of all threads to its log."""
 
 
 FromWorker = Hello | LoadProgress | Ready | Heartbeat | Failed
-ToWorker = Start | Stop | DumpStacks
+ToWorker = Start | Stop | Limits | Shrink | DumpStacks
 
 _encoder = msgspec.json.Encoder()
 _from_worker: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)

@@ -196,11 +196,13 @@ class InsufficientMemory(CapacityError):
 
     code = "insufficient_memory"
 
-    def __init__(self, *, needed: int, free: int, budget: int) -> None:
+    def __init__(self, *, needed: int, free: int, budget: int, evictable: int = 0) -> None:
         super().__init__(
-            f"not enough memory: {needed} bytes needed, {free} bytes free, budget {budget} bytes"
+            f"not enough memory: {needed} bytes needed, {free} bytes free, budget {budget} bytes, "
+            f"the largest model that could go holds {evictable} bytes"
         )
         self.needed, self.free, self.budget = needed, free, budget
+        self.evictable = evictable
 
 
 class SlotsPinned(CapacityError):

@@ -9,17 +9,26 @@ import msgspec
 from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor.budget import Budget, Gauges
 from mlxd.supervisor.clock import Clock, SystemClock
-from mlxd.supervisor.grants import grant
+from mlxd.supervisor.costs import Costs
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.logs import WorkerLog
-from mlxd.supervisor.memory import footprint, total_bytes
+from mlxd.supervisor.memory import (
+    available_bytes,
+    footprint,
+    gpu_bytes,
+    peak_footprint,
+)
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher, SpawnLauncher
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""
 _MOST_TOKENIZERS = 2
+_TOKENIZER_BYTES = 256 << 20
+"""More than a process without weights ever asks MLX for."""
+_COSTS = "costs.json"
 
 
 def build_pool(
@@ -27,10 +36,16 @@ def build_pool(
     *,
     log_dir: Path,
     run_dir: Path,
+    state_dir: Path | None = None,
     launcher: Launcher | None = None,
     clock: Clock | None = None,
 ) -> Pool:
-    """Return a pool without workers; sockets go to `run_dir`, which exists and is private."""
+    """Return a pool without workers; sockets go to `run_dir`, which exists and is private.
+
+    What models cost is remembered in `state_dir`, without one only until the daemon stops.
+    """
+    clock = clock or SystemClock()
+    costs = Costs(state_dir / _COSTS if state_dir else None)
     return Pool(
         limits=Limits(
             max_loaded=settings.memory.max_loaded,
@@ -39,10 +54,21 @@ def build_pool(
         ),
         policy=policy(settings),
         launcher=launcher or SpawnLauncher(),
-        clock=clock or SystemClock(),
+        clock=clock,
         log_for=lambda model_id: WorkerLog(model_id, log_dir),
         worker_spec=_worker_specs(settings, run_dir),
         footprint=footprint,
+        budget=Budget(_gauges(settings), costs, clock, wire=settings.memory.wired),
+    )
+
+
+def _gauges(settings: Settings) -> Gauges:
+    return Gauges(
+        budget=lambda: settings.memory.budget_bytes(gpu_bytes()),
+        recommended=gpu_bytes,
+        available=available_bytes,
+        footprint=footprint,
+        peak=peak_footprint,
     )
 
 
@@ -66,7 +92,9 @@ def build_tokenizers(
         launcher=launcher or SpawnLauncher(),
         clock=clock or SystemClock(),
         log_for=lambda model_id: WorkerLog(model_id, log_dir),
-        worker_spec=lambda spec: msgspec.structs.replace(describe(spec), tokenizer_only=True),
+        worker_spec=lambda spec: msgspec.structs.replace(
+            describe(spec), tokenizer_only=True, memory_limit=_TOKENIZER_BYTES
+        ),
         footprint=footprint,
     )
 
@@ -91,7 +119,6 @@ def _worker_specs(
     settings: Settings, run_dir: Path, prefix: str = ""
 ) -> Callable[[ModelSpec], WorkerSpec]:
     numbers = itertools.count(1)
-    limits = grant(settings.memory.budget_bytes(total_bytes()))
 
     def worker_spec(spec: ModelSpec) -> WorkerSpec:
         return WorkerSpec(
@@ -101,8 +128,6 @@ def _worker_specs(
             socket=str(run_dir / f"{prefix}{next(numbers)}.sock"),
             max_batch=spec.max_batch,
             context_length=spec.context_length,
-            memory_limit=limits.memory_bytes,
-            cache_limit=limits.cache_bytes,
             chat_template=spec.chat_template,
             adapter=str(spec.adapter) if spec.adapter else None,
         )

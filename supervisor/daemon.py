@@ -129,7 +129,9 @@ async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) ->
     url = listener.url_of(public)
     try:
         run_dir = sockets.create()
-        models = build_pool(settings, log_dir=paths.log_dir, run_dir=run_dir)
+        models = build_pool(
+            settings, log_dir=paths.log_dir, run_dir=run_dir, state_dir=paths.state_dir
+        )
         tokenizers = build_tokenizers(settings, log_dir=paths.log_dir, run_dir=run_dir)
         pools = WorkerPools(models, tokenizers)
         status = Status(

@@ -7,25 +7,24 @@ Everything runs on the event loop's thread. Every change of a worker or of the q
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, UnloadResult
 from mlxd.protocol.errors import (
-    InsufficientMemory,
-    MlxdError,
     ModelLoadFailed,
     QueueFull,
     ShuttingDown,
-    SlotsPinned,
     WorkerStopFailed,
 )
 from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import events, scheduler
+from mlxd.supervisor import events, scheduler, survey, turned_away
+from mlxd.supervisor.budget import Balance, Budget
 from mlxd.supervisor.clock import Clock
+from mlxd.supervisor.grants import Grant
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.queue import Queue, Waiter
@@ -60,6 +59,7 @@ class Pool:
         log_for: Callable[[str], LogSink],
         worker_spec: Callable[[ModelSpec], WorkerSpec],
         footprint: Callable[[int], int],
+        budget: Budget | None = None,
     ) -> None:
         self._limits = limits
         self._policy = policy
@@ -68,6 +68,8 @@ class Pool:
         self._log_for = log_for
         self._worker_spec = worker_spec
         self._footprint = footprint
+        self._budget = budget
+        self._balance: Balance | None = None
         self._workers: dict[str, WorkerHandle] = {}
         self._queue = Queue()
         self._decision: asyncio.Handle | None = None
@@ -165,6 +167,22 @@ class Pool:
         """Return the requests that wait for this model, first come first."""
         return self._queue.of(model_id)
 
+    # Memory
+
+    def _describe(self, spec: ModelSpec) -> WorkerSpec:
+        """Say what a worker that starts is told; the others get their new shares first."""
+        described = self._worker_spec(spec)
+        if self._budget is None:
+            return described
+        grants = self._budget.grants(self._workers)
+        self._workers[spec.id].granted = grants[spec.id]
+        self._share_out(grants)
+        return self._budget.limited(described, spec, grants)
+
+    def _share_out(self, grants: Mapping[str, Grant]) -> None:
+        for name, grant in grants.items():
+            self._workers[name].limit(grant)
+
     # The queue
 
     def _worker(self, spec: ModelSpec) -> WorkerHandle:
@@ -176,7 +194,7 @@ class Pool:
                 launcher=self._launcher,
                 clock=self._clock,
                 log=self._log_for(spec.id),
-                worker_spec=self._worker_spec,
+                worker_spec=self._describe,
                 on_change=self._decide_soon,
             )
         worker.update(spec)
@@ -211,6 +229,8 @@ class Pool:
 
     def _decide(self) -> None:
         self._decision = None
+        if self._budget is not None and self._budget.observe(self._workers):
+            self._share_out(self._budget.grants(self._workers))
         if self._closing:
             return
         snapshot = self._snapshot()
@@ -219,22 +239,12 @@ class Pool:
         self._arm(scheduler.next_wake(snapshot), snapshot.now)
 
     def _snapshot(self) -> scheduler.Snapshot:
-        return scheduler.Snapshot(
+        self._balance = survey.balance(self._budget, self._workers, self._queue)
+        return survey.snapshot(
+            self._workers,
+            self._queue,
+            self._balance,
             now=self._clock.monotonic(),
-            models={
-                model_id: scheduler.ModelView(
-                    state=worker.life.state,
-                    leases=worker.life.leases,
-                    pinned=worker.life.pinned,
-                    idle_since=worker.life.idle_since,
-                    retry_at=worker.life.retry_at,
-                )
-                for model_id, worker in self._workers.items()
-            },
-            queue=[
-                scheduler.Waiting(waiter.ticket, waiter.worker.spec.id, waiter.arrived_at)
-                for waiter in self._queue
-            ],
             max_loaded=self._limits.max_loaded,
             max_swap_wait=self._limits.max_swap_wait,
         )
@@ -248,21 +258,15 @@ class Pool:
             case scheduler.Evict(model_id=model_id):
                 self._workers[model_id].handle(events.StopWanted(StopReason.EVICTED))
             case scheduler.Refuse(ticket=ticket, reason=reason):
-                error = self._refusal(self._queue.worker_of(ticket), reason)
+                error = turned_away.error(
+                    self._queue.worker_of(ticket),
+                    reason,
+                    workers=self._workers,
+                    balance=self._balance,
+                    max_loaded=self._limits.max_loaded,
+                    now=self._clock.monotonic(),
+                )
                 self._queue.refuse(ticket, error)
-
-    def _refusal(self, worker: WorkerHandle, reason: scheduler.Refusal) -> MlxdError:
-        if reason is scheduler.Refusal.ALL_PINNED:
-            return SlotsPinned(
-                f"{worker.spec.id} cannot be loaded: all {self._limits.max_loaded} slots "
-                "of memory.max_loaded hold pinned models"
-            )
-        if reason is scheduler.Refusal.TOO_LARGE:
-            needed = worker.spec.weights_bytes
-            return InsufficientMemory(needed=needed, free=0, budget=0)
-        life = worker.life
-        wait = max(0.0, life.retry_at - self._clock.monotonic())
-        return ModelLoadFailed(f"{worker.spec.id} is not available: {life.error}", retry_after=wait)
 
     def _arm(self, at: float, now: float) -> None:
         if self._wake:

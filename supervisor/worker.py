@@ -19,10 +19,13 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor import events, lifecycle, watchdog
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.events import Effect, Event
+from mlxd.supervisor.grants import Grant
 from mlxd.supervisor.lifecycle import Life, Policy
 from mlxd.supervisor.process import Callbacks, Child, Launcher
 
 logger = logging.getLogger("mlxd.worker")
+
+_HAS_MODEL = (WorkerState.LOADING, WorkerState.READY, WorkerState.DRAINING)
 
 
 class LogSink(Protocol):
@@ -81,6 +84,8 @@ class WorkerHandle:
         self.loaded_at: float | None = None
         self.last_used_at: float | None = None
         self.socket: str | None = None
+        self.granted: Grant | None = None
+        """The share of the memory it was told last."""
         self.exit_code: int | None = None
         """How the last process ended."""
         self._policy = policy
@@ -136,6 +141,12 @@ class WorkerHandle:
             self._leases.remove(lease)
             self.last_used_at = self._clock.wall()
             self.handle(events.LeaseEnded(served))
+
+    def limit(self, grant: Grant) -> None:
+        """Tell a worker that knows its model its new share of the memory, unless it has that already."""
+        if self.life.state in _HAS_MODEL and grant != self.granted:
+            self._send(control.Limits(grant.memory_bytes, grant.cache_bytes))
+            self.granted = grant
 
     async def settled(self) -> None:
         """Wait until no process exists."""

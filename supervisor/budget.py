@@ -1,0 +1,161 @@
+"""Know what there is of memory and who has it: measured when a decision depends on it, and learnt from what was measured.
+
+A footprint costs milliseconds to read on Linux, so it is read again only after a second or when a worker's state changed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from mlxd.config.spec import ModelSpec
+from mlxd.protocol.lifecycle import ALIVE, WorkerState
+from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor.clock import Clock
+from mlxd.supervisor.costs import Costs
+from mlxd.supervisor.grants import Claim, Grant, shares, wired
+from mlxd.supervisor.needs import Cost, Size, need
+from mlxd.supervisor.worker import WorkerHandle
+
+S = WorkerState
+_LOADING = (S.STARTING, S.LOADING)
+_FRESH_S = 1.0
+
+Workers = Mapping[str, WorkerHandle]
+
+
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """Read the machine; each is asked anew whenever it matters."""
+
+    budget: Callable[[], int]
+    """What all workers may take together, in bytes."""
+    recommended: Callable[[], int]
+    """What the GPU may use."""
+    available: Callable[[], int]
+    """What the machine could hand out now."""
+    footprint: Callable[[int], int]
+    peak: Callable[[int], int]
+    """The most a process ever took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """Hold one measurement, in bytes."""
+
+    budget: int
+    available: int
+    """What the machine could hand out, less what loading workers have yet to take."""
+    needs: Mapping[str, int]
+    held: Mapping[str, int]
+
+    @property
+    def free(self) -> int:
+        """Return what a new worker could take now."""
+        return max(0, min(self.budget - sum(self.held.values()), self.available))
+
+
+class Budget:
+    """Measure on demand, remember what models cost, and divide the budget among workers."""
+
+    def __init__(self, gauges: Gauges, costs: Costs, clock: Clock, *, wire: bool = False) -> None:
+        self._gauges = gauges
+        self._costs = costs
+        self._clock = clock
+        self._wire = wire
+        self._states: dict[str, WorkerState] = {}
+        self._footprints: dict[int, int] = {}
+        self._read_at = 0.0
+
+    def measure(self, workers: Workers) -> Balance:
+        """Return what all workers hold and need and what there is for more."""
+        self._refresh()
+        budget = self._gauges.budget()
+        needs = {name: self.need(worker.spec, budget) for name, worker in workers.items()}
+        taken = {name: self._footprint(w) for name, w in workers.items() if w.life.state in ALIVE}
+        coming = sum(
+            max(0, needs[name] - size)
+            for name, size in taken.items()
+            if workers[name].life.state in _LOADING
+        )
+        return Balance(
+            budget=budget,
+            available=self._gauges.available() - coming,
+            needs=needs,
+            held={name: self._held(workers[name], needs[name], size) for name, size in taken.items()},
+        )
+
+    def need(self, spec: ModelSpec, budget: int) -> int:
+        """Return what to have free before the model is started."""
+        size = Size(spec.weights_bytes, spec.kv_bytes_per_token, spec.context_length)
+        return need(size, self._costs.of(spec), budget)
+
+    def cost(self, spec: ModelSpec) -> Cost | None:
+        """Return what the model took when it last ran."""
+        return self._costs.of(spec)
+
+    def observe(self, workers: Workers) -> bool:
+        """Learn from workers that have just loaded or just leave; tell whether any worker's state changed."""
+        states = {name: worker.life.state for name, worker in workers.items()}
+        before, self._states = self._states, states
+        if states == before:
+            return False
+        self._footprints.clear()
+        for name, state in states.items():
+            if state is not before.get(name):
+                self._learn(workers[name], before.get(name))
+        return True
+
+    def grants(self, workers: Workers) -> dict[str, Grant]:
+        """Return the limits of all workers that run or start."""
+        balance = self.measure(workers)
+        claims = {
+            name: Claim(workers[name].spec.weights_bytes, held)
+            for name, held in balance.held.items()
+        }
+        return shares(balance.budget, claims)
+
+    def limited(self, spec: WorkerSpec, model: ModelSpec, grants: Mapping[str, Grant]) -> WorkerSpec:
+        """Return what a worker is told, with its limits among those of all."""
+        own = grants[model.id]
+        others = sum(grant.memory_bytes for name, grant in grants.items() if name != model.id)
+        wire = wired(model.weights_bytes, self._gauges.recommended(), others) if self._wire else 0
+        return msgspec.structs.replace(
+            spec, memory_limit=own.memory_bytes, cache_limit=own.cache_bytes, wired_limit=wire
+        )
+
+    def _held(self, worker: WorkerHandle, needed: int, size: int) -> int:
+        # The peak of a load is over once the model is there; what it keeps was measured too.
+        cost = self._costs.of(worker.spec)
+        if worker.life.state in _LOADING or cost is None:
+            return max(size, needed)
+        return max(size, min(needed, cost.steady))
+
+    def _learn(self, worker: WorkerHandle, before: WorkerState | None) -> None:
+        if worker.pid is None:
+            return
+        size, old = self._footprint(worker), self._costs.of(worker.spec)
+        if not size:
+            return
+        if worker.life.state is S.READY and worker.ready is not None:
+            weights = max(1, worker.ready.weights_bytes)
+            peak = max(size, self._gauges.peak(worker.pid))
+            # What it will have taken in the end is known better from the last time than from now.
+            steady = max(size, old.steady) if old else size
+            self._costs.learn(worker.spec, Cost(peak, steady, worker.ready.load_seconds / weights))
+        elif before is S.READY and old is not None:
+            self._costs.learn(worker.spec, Cost(old.load_peak, size, old.seconds_per_byte))
+
+    def _footprint(self, worker: WorkerHandle) -> int:
+        pid = worker.pid
+        if pid is None:
+            return 0
+        if pid not in self._footprints:
+            self._footprints[pid] = self._gauges.footprint(pid)
+        return self._footprints[pid]
+
+    def _refresh(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._read_at >= _FRESH_S:
+            self._read_at = now
+            self._footprints.clear()

@@ -1,0 +1,55 @@
+"""Show the scheduler what it decides on: the workers, the queue, and memory where a decision depends on it."""
+
+from collections.abc import Iterable, Mapping
+
+from mlxd.protocol.lifecycle import WorkerState
+from mlxd.supervisor.budget import Balance, Budget
+from mlxd.supervisor.queue import Waiter
+from mlxd.supervisor.scheduler import ModelView, Snapshot, Waiting
+from mlxd.supervisor.worker import WorkerHandle
+
+_COLD = (WorkerState.STOPPED, WorkerState.BACKOFF)
+
+
+def balance(
+    budget: Budget | None, workers: Mapping[str, WorkerHandle], queue: Iterable[Waiter]
+) -> Balance | None:
+    """Return a measurement where somebody waits for a model without a process; to others memory is all the same."""
+    if budget is None or not any(waiter.worker.life.state in _COLD for waiter in queue):
+        return None
+    return budget.measure(workers)
+
+
+def snapshot(
+    workers: Mapping[str, WorkerHandle],
+    queue: Iterable[Waiter],
+    measured: Balance | None,
+    *,
+    now: float,
+    max_loaded: int,
+    max_swap_wait: float,
+) -> Snapshot:
+    """Return what the scheduler may know."""
+    return Snapshot(
+        now=now,
+        models={name: view(worker, measured) for name, worker in workers.items()},
+        queue=[Waiting(w.ticket, w.worker.spec.id, w.arrived_at) for w in queue],
+        max_loaded=max_loaded,
+        max_swap_wait=max_swap_wait,
+        budget_bytes=measured.budget if measured else None,
+        available_bytes=measured.available if measured else None,
+    )
+
+
+def view(worker: WorkerHandle, measured: Balance | None) -> ModelView:
+    """Return one worker as the scheduler sees it."""
+    life, name = worker.life, worker.spec.id
+    return ModelView(
+        state=life.state,
+        leases=life.leases,
+        pinned=life.pinned,
+        idle_since=life.idle_since,
+        retry_at=life.retry_at,
+        need_bytes=measured.needs.get(name, 0) if measured else 0,
+        held_bytes=measured.held.get(name, 0) if measured else 0,
+    )
