@@ -1,8 +1,9 @@
 """Set and read back what MLX may take of the machine; the one place in the workers that asks Metal."""
 
+import functools
 import logging
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
@@ -30,24 +31,35 @@ class Granted:
 
     memory: int
     cache: int
-    wired: int
+    wired: int = 0
 
 
 def grant(spec: WorkerSpec) -> Granted:
     """Set the limits of the spec, clamped to the device; a size the device does not have is logged, never fatal."""
-    device = mx.device_info()
-    most = int(device.get("max_recommended_working_set_size", 0)) or mx.get_memory_limit()
+    most = _most()
     memory = _clamp("memory_limit", spec.memory_limit if spec.memory_limit else most, most)
-    cache = memory * CACHE_SHARE if spec.cache_limit is None else spec.cache_limit
-    granted = Granted(
-        memory,
-        _clamp("cache_limit", int(cache), memory),
-        _clamp("wired_limit", spec.wired_limit, most),
-    )
-    mx.set_memory_limit(granted.memory)
-    mx.set_cache_limit(granted.cache)
+    cache = int(memory * CACHE_SHARE) if spec.cache_limit is None else spec.cache_limit
+    wired = _clamp("wired_limit", spec.wired_limit, most)
+    granted = replace(set_limits(memory, cache), wired=wired)
     wire(granted.wired)
     return granted
+
+
+def set_limits(memory: int, cache: int) -> Granted:
+    """Set what MLX may take, and keep of what is freed, clamped to the device."""
+    most = _most()
+    memory = _clamp("memory_limit", memory, most)
+    granted = Granted(memory, _clamp("cache_limit", cache, memory))
+    mx.set_memory_limit(granted.memory)
+    mx.set_cache_limit(granted.cache)
+    return granted
+
+
+@functools.cache
+def _most() -> int:
+    """Return what the device recommends; elsewhere what MLX allowed before anybody set a limit."""
+    device = mx.device_info()
+    return int(device.get("max_recommended_working_set_size", 0)) or mx.get_memory_limit()
 
 
 def _clamp(name: str, wanted: int, most: int) -> int:

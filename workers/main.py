@@ -9,10 +9,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING, NoReturn
 
-from mlxd.protocol.control import Failed, Hello, Ready
+from mlxd.protocol.control import Failed, Hello, Limits, Ready, Shrink
 from mlxd.protocol.errors import MlxdError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers.engine import inbox
 from mlxd.workers.engine.inbox import Inbox, Leave
 from mlxd.workers.reporting import Listener, Reporter, stopping
 
@@ -61,7 +62,7 @@ class Worker:
 
     def __init__(self, control: socket.socket) -> None:
         self._reporter = Reporter(control)
-        self._listener = Listener(control, self._on_leave)
+        self._listener = Listener(control, self._on_leave, self._on_memory)
         self._inbox = Inbox()
         self._leaving = threading.Event()
         self._left = Leave(ExitCode.OK, stopping("stop"))
@@ -77,6 +78,13 @@ class Worker:
         self._inbox.put(self._left)
         if self._served is not None:
             self._served.close(self._left.error)
+
+    def _on_memory(self, message: Limits | Shrink) -> None:
+        """Have the engine thread see to it between two steps; runs on the control thread."""
+        if isinstance(message, Limits):
+            self._inbox.put(inbox.Limit(message.memory_limit, message.cache_limit))
+        else:
+            self._inbox.put(inbox.Shrink())
 
     def work(self) -> ExitCode:
         """Live the worker's whole life; return the code to leave with."""

@@ -78,9 +78,15 @@ class Reporter:
 class Listener:
     """Read the control socket and the signals on a thread of their own, so that no long step delays them."""
 
-    def __init__(self, channel: socket.socket, on_leave: Callable[[ExitCode, str], None]) -> None:
+    def __init__(
+        self,
+        channel: socket.socket,
+        on_leave: Callable[[ExitCode, str], None],
+        on_memory: Callable[[control.Limits | control.Shrink], None] = lambda message: None,
+    ) -> None:
         self._channel = channel
         self._on_leave = on_leave
+        self._on_memory = on_memory
         self._starts: SimpleQueue[control.Start | None] = SimpleQueue()
         self._left = False
         self._buffer = b""
@@ -138,6 +144,8 @@ class Listener:
                 self._starts.put(message)
             case control.Stop(reason):
                 self._leave(ExitCode.OK, reason, STOP_GRACE)
+            case control.Limits() | control.Shrink():
+                self._on_memory(message)
             case control.DumpStacks():
                 faulthandler.dump_traceback(all_threads=True)
 

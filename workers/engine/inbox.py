@@ -31,7 +31,20 @@ class Leave:
     error: MlxdError
 
 
-Message = Submit | Cancel | Leave
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Say what MLX may take from now on, in bytes."""
+
+    memory: int
+    cache: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """Ask to give back what is kept only to be faster."""
+
+
+Message = Submit | Cancel | Leave | Limit | Shrink
 
 
 class Inbox:

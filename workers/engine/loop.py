@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mlx.core as mx
 
@@ -13,7 +13,7 @@ from mlxd.protocol.errors import InternalError, MlxdError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
-from mlxd.workers.engine.inbox import Cancel, Inbox, Leave, Message, Submit
+from mlxd.workers.engine.inbox import Cancel, Inbox, Leave, Limit, Message, Shrink, Submit
 from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 from mlxd.workers.engine.sampling import fold_seed
@@ -52,6 +52,8 @@ class Outlets:
     """Told after each step how many there were and how many rows there are."""
     broken: Callable[[Exception], bool] = lambda error: False
     """Tells an error after which the device cannot be used any more."""
+    limit: Callable[[int, int], int] = lambda memory, cache: memory
+    """Sets what MLX may take and keep; returns what of it rows' caches may take."""
 
 
 class EngineLoop:
@@ -134,6 +136,13 @@ class EngineLoop:
                     self.counters.cancelled += self._drop(uid)
                 case Leave():
                     self._leave = self._leave or message
+                case Limit(memory, cache):
+                    room = self._outlets.limit(memory, cache)
+                    bounds = replace(self._lane.bounds, cache_budget=room)
+                    self._lane = replace(self._lane, bounds=bounds)
+                case Shrink():
+                    mx.clear_cache()
+                    self._show(full=True)
 
     def _drop(self, uid: int) -> bool:
         """Forget a row wherever it is; tell whether it was anywhere."""

@@ -40,7 +40,14 @@ class Text:
         capacity = lane.bounds.max_batch + spec.max_queue
         window = Window(model.vocab_size, model.context_length)
         self._engine = Engine(around.inbox, board, window, capacity=capacity)
-        outlets = Outlets(self._engine.publish, around.beat, limits.is_device_error)
+        outlets = Outlets(
+            publish=self._engine.publish,
+            beat=around.beat,
+            broken=limits.is_device_error,
+            limit=lambda memory, cache: _for_caches(
+                limits.set_limits(memory, cache).memory, model.weights_bytes
+            ),
+        )
         self._loop: EngineLoop | None = EngineLoop(lane, around.inbox, board, outlets)
         self._loop.counters.wired_limit_bytes = limits.wire(around.granted.wired)
         self.weights_bytes = model.weights_bytes
@@ -83,7 +90,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
         words.eos_token_ids,
     )
     words.eos_token_ids = ends
-    lane = explore(model, spec, window, ends, around.granted.memory - size)
+    lane = explore(model, spec, window, ends, _for_caches(around.granted.memory, size))
     lane = speak(lane)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
@@ -123,9 +130,13 @@ def explore(model: Any, spec: WorkerSpec, window: int, ends: frozenset[int], roo
     bounds = scheduler.Bounds(
         max_batch=spec.max_batch if many else 1,
         cache_shape=batches.cache_shape(cache),
-        cache_budget=int(max(room, 0) * CACHE_SHARE),
+        cache_budget=room,
     )
     return Lane(model, logits.shape[-1], window, ends, bounds)
+
+
+def _for_caches(memory: int, weights_bytes: int) -> int:
+    return int(max(memory - weights_bytes, 0) * CACHE_SHARE)
 
 
 class _Tokenizer:
