@@ -1,0 +1,42 @@
+"""What a model needs is guessed from its folder, then known; a guess never refuses what fits."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlxd.supervisor.needs import (
+    ALLOWED_TOKENS,
+    LEAST_PROCESS_BYTES,
+    PROCESS_BYTES,
+    Cost,
+    Size,
+    need,
+)
+
+GB = 10**9
+sizes = st.integers(0, 10**13)
+costs = st.none() | st.builds(Cost, sizes, sizes)
+
+
+def test_until_it_ran_a_model_needs_its_weights_a_process_and_room_for_some_tokens() -> None:
+    guess = need(Size(4 * GB, 100_000, 40_960), None, 100 * GB)
+    assert guess == 4 * GB + PROCESS_BYTES + ALLOWED_TOKENS * 100_000
+
+
+def test_a_small_window_needs_no_more_than_itself() -> None:
+    assert need(Size(GB, 1000, 512), None, 100 * GB) == GB + PROCESS_BYTES + 512_000
+
+
+def test_once_it_ran_a_model_needs_what_it_took() -> None:
+    size = Size(4 * GB, 100_000, 40_960)
+    assert need(size, Cost(load_peak=6 * GB, steady=5 * GB), 100 * GB) == 6 * GB
+    assert need(size, Cost(load_peak=5 * GB, steady=7 * GB), 100 * GB) == 7 * GB
+
+
+@given(weights=sizes, per_token=sizes, cost=costs, budget=sizes)
+def test_only_weights_beyond_the_budget_make_a_model_too_large(
+    weights: int, per_token: int, cost: Cost | None, budget: int
+) -> None:
+    """Promise B7."""
+    found = need(Size(weights, per_token, None), cost, budget)
+    assert found >= weights + LEAST_PROCESS_BYTES
+    assert (found > budget) == (weights + LEAST_PROCESS_BYTES > budget)
