@@ -112,11 +112,9 @@ class Rig:
         """Return a row's tokens."""
         return [output.token for output in self._outputs[uid]]
 
-    def first_of(self, uid: int) -> int:
-        """Return the hand-over in which a row's first token came."""
-        return next(
-            at for at, news in enumerate(self.hand_overs) if any(d.uid == uid for d in news)
-        )
+    def hand_overs_of(self, uid: int) -> list[int]:
+        """Return in which hand-overs a row's tokens came."""
+        return [at for at, news in enumerate(self.hand_overs) if any(d.uid == uid for d in news)]
 
     def reason(self, uid: int) -> FinishReason | None:
         """Return why a row ended, None where it did not."""

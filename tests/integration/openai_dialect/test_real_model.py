@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from support import tiny_models
-from support.worker_process import worker
+from support.worker_process import loaded
 
 from mlxd.protocol.sse import Parser
 
@@ -52,8 +52,8 @@ def socket_path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     dialogs = folder / "dialogs.json"
     dialogs.write_text(json.dumps(DIALOGS))
     model = tiny_models.folder("qwen3", "--train", "400", "--dialogs", str(dialogs))
-    with worker(model, folder / "s"):
-        yield folder / "s"
+    with loaded(model) as process:
+        yield Path(process.socket)
 
 
 @pytest.fixture
