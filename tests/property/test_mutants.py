@@ -199,6 +199,34 @@ SCHEDULER = {
         "return choose(residents, need.beyond(soon)) if overdue else []",
         "return []",
     ),
+    "the budget does not matter": (
+        "None else snapshot.budget_bytes - held.bytes",
+        "None else _NO_LIMIT",
+    ),
+    "what others have taken of the budget does not matter": (
+        "None else snapshot.budget_bytes - held.bytes",
+        "None else snapshot.budget_bytes",
+    ),
+    "what the machine has left does not matter": (
+        "None else snapshot.available_bytes",
+        "None else _NO_LIMIT",
+    ),
+    "it starts before the memory is back": (
+        "        if need.fits_in(now):\n            actions.append(Start(model_id))",
+        "        if need.fits_in(soon):\n            actions.append(Start(model_id))",
+    ),
+    "what a start takes is not counted": (
+        "now, soon, later = now - need, soon - need, later - need",
+        "pass",
+    ),
+    "a model larger than all there is waits": (
+        "return Refusal.TOO_LARGE if need.bytes > best.bytes else None",
+        "return None",
+    ),
+    "what fits after a swap is refused": (
+        "return Refusal.TOO_LARGE if need.bytes > best.bytes else None",
+        "return Refusal.TOO_LARGE",
+    ),
     "nobody is refused where all are pinned": ("if reason is not None:", "if False:"),
     "a pinned worker that leaves counts as staying": (
         "if view.state in _LEAVING or (view.state in ALIVE and not view.pinned)",
@@ -248,6 +276,15 @@ EVICTION = {
         "idle.sort(key=lambda r: (-r.idle_since, r.model_id))",
     ),
     "a pinned worker yields": ("if not r.pinned]\n    movable", "]\n    movable"),
+    "some go though all would not be enough": (
+        "    if not short.fits_in(_room(taken)):\n        return []\n",
+        "",
+    ),
+    "more go than need": ("            taken = rest", "            pass"),
+    "bytes are not counted": (
+        "return Room(len(residents), sum(r.held_bytes for r in residents))",
+        "return Room(len(residents), 1 << 40)",
+    ),
     "a busy worker yields before an idle one": (
         "key=lambda r: (r.leases > 0 or r.waited_for, r.idle_since, r.model_id)",
         "key=lambda r: (r.idle_since, r.model_id)",

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor.scheduler import ModelView, Refusal
 
 S = WorkerState
@@ -62,10 +62,27 @@ class Worker:
     """Ticket to the time at which the request ends."""
     idle_since: float = 0.0
     retry_at: float = 0.0
+    need_bytes: int = 0
+    """What it is expected to take."""
+    takes_bytes: int = 0
+    """What it takes in truth once it is ready, and until it is gone."""
+
+    @property
+    def taken_bytes(self) -> int:
+        """Return what the process takes now."""
+        return self.takes_bytes if self.state in (S.READY, S.DRAINING, S.STOPPING) else 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Return what nobody else may take."""
+        return max(self.need_bytes, self.taken_bytes) if self.state in ALIVE else 0
 
     def view(self) -> ModelView:
         """Return what the scheduler may know."""
-        return ModelView(self.state, len(self.running), self.pinned, self.idle_since, self.retry_at)
+        return ModelView(
+            self.state, len(self.running), self.pinned, self.idle_since, self.retry_at,
+            need_bytes=self.need_bytes, held_bytes=self.held_bytes,
+        )  # fmt: skip
 
     def leave(self, now: float) -> None:
         """Take no more requests; go when the running ones are done."""

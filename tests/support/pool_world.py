@@ -27,10 +27,14 @@ class World:
         *,
         max_loaded: int = 0,
         max_swap_wait: float = math.inf,
+        budget_bytes: int | None = None,
+        host_bytes: int | None = None,
     ) -> None:
         self.workers = workers
         self.max_loaded = max_loaded
         self.max_swap_wait = max_swap_wait
+        self.budget_bytes = budget_bytes
+        self.host_bytes = host_bytes
         self.now = 0.0
         self.queue: list[Request] = []
         self.starts: list[str] = []
@@ -65,6 +69,8 @@ class World:
             queue=[scheduler.Waiting(r.ticket, r.model, r.at) for r in self.queue],
             max_loaded=self.max_loaded,
             max_swap_wait=self.max_swap_wait,
+            budget_bytes=self.budget_bytes,
+            available_bytes=self.available(),
         )
 
     # What happens by itself
@@ -119,6 +125,7 @@ class World:
         """Ask until there is nothing left to do at this moment."""
         for _ in range(10):
             actions = scheduler.decide(self.snapshot())
+            self.check_swap([a.model_id for a in actions if isinstance(a, Evict)])
             self.carry_out(actions)
             self.check_granted(actions)
             if not actions:
@@ -161,6 +168,7 @@ class World:
         assert worker.state is S.STOPPED or self.now >= worker.retry_at, "started in back-off"
         assert any(r.model == model for r in self.queue), "started for nobody"
         assert not self.max_loaded or len(self.alive()) < self.max_loaded, "one too many"
+        assert self.free(self.alive()) >= worker.need_bytes, "more than there is"
         worker.state, worker.until = S.STARTING, self.now + worker.load_s
         self.starts.append(model)
 
@@ -170,7 +178,15 @@ class World:
         assert worker.state is S.READY and not worker.pinned
         cold = self.cold()
         assert cold, "evicted for nobody"
-        assert self.max_loaded and len(self.alive()) >= self.max_loaded, "evicted without need"
+        full = self.max_loaded and len(self.alive()) >= self.max_loaded
+        short = any(self.workers[r.model].need_bytes > self.free(self.alive()) for r in cold)
+        promised = len({r.model for r in cold}) > 1 and self.budget_bytes is not None
+        assert full or short or promised, "evicted without need"
+        if self.budget_bytes is not None:  # sizes decide then, and `check_swap` knows them
+            assert not worker.running or self.overdue(), "nobody has waited too long for it"
+            worker.leave(self.now)
+            self.evictions.append(model)
+            return
         others = [w for w in self.idle() if w is not worker]
         if worker.running:
             assert len(self.leaving()) < len(self.overdue()), "nobody has waited too long for it"
@@ -186,6 +202,9 @@ class World:
         worker = self.workers[request.model]
         if reason is Refusal.BACKOFF:
             assert worker.state is S.BACKOFF and self.now < worker.retry_at
+        elif reason is Refusal.TOO_LARGE:
+            staying = [w for w in self.alive() if w.pinned and w.state not in LEAVING]
+            assert worker.need_bytes > self.free(staying), "it would have fitted"
         else:
             assert worker.state in (S.STOPPED, S.BACKOFF)
             assert 0 < self.max_loaded <= len(self.alive())
@@ -199,9 +218,50 @@ class World:
             state = self.workers[request.model].state
             assert state is not S.READY or request.model in drained, "a ready model's request waits"
 
+    def check_swap(self, victims: list[str]) -> None:
+        """Check that those who go for one model are enough for it, and that none of them could have stayed."""
+        cold = {request.model for request in self.cold()}
+        if not victims or len(cold) != 1:
+            return
+        need = self.workers[cold.pop()].need_bytes
+        staying = [w for w in self.alive() if w.state not in LEAVING]
+        if self.fits(need, staying):  # a drain would do, but takes too long
+            staying = [w for w in self.alive() if w.state is not S.STOPPING]
+        rest = [w for w in staying if w not in [self.workers[v] for v in victims]]
+        assert self.fits(need, rest), "they go, and it is not enough"
+        for victim in victims:
+            spared = [*rest, self.workers[victim]]
+            assert not self.fits(need, spared), f"{victim} went for nothing"
+
+    def fits(self, need: int, beside: list[Worker]) -> bool:
+        """Tell whether there is room for one more model once only these workers are left."""
+        has_slot = not self.max_loaded or len(beside) < self.max_loaded
+        return has_slot and need <= self.free(beside)
+
+    def free(self, beside: list[Worker]) -> float:
+        """Return the bytes for one more model once only these workers are left."""
+        gone = [w for w in self.alive() if w not in beside]
+        free = math.inf if self.budget_bytes is None else self.budget_bytes
+        available = self.available()
+        return min(
+            free - sum(w.held_bytes for w in beside),
+            math.inf if available is None else available + sum(w.held_bytes for w in gone),
+        )
+
+    def available(self) -> int | None:
+        """Return what the machine could hand out, less what loading workers have yet to take."""
+        if self.host_bytes is None:
+            return None
+        coming = sum(w.need_bytes for w in self.alive() if w.state in (S.STARTING, S.LOADING))
+        return self.host_bytes - coming - sum(w.taken_bytes for w in self.alive())
+
     def check_settled(self) -> None:
         """Check what holds once there is nothing left to decide."""
-        if not self.max_loaded:
+        for most in (self.budget_bytes, self.host_bytes):
+            for request in self.cold():
+                need = self.workers[request.model].need_bytes
+                assert most is None or need <= most, "it waits for what will never be"
+        if not self.max_loaded or self.budget_bytes is not None:
             return
         assert len(self.alive()) <= self.max_loaded
         if self.idle():

@@ -43,12 +43,25 @@ def choose_world(choose: Choose) -> World:
     """Choose a whole world, ready to run."""
     requests = [choose_request(choose) for _ in range(choose(range(1, 16)))]
     acts = [choose_intervention(choose) for _ in range(choose((0, 0, 1, 2, 4)))]
-    return World(
+    world = World(
         {model: choose_worker(choose) for model in MODELS},
         [*requests, *acts],
         max_loaded=choose((0, 1, 1, 2, 2, 3)),
         max_swap_wait=choose((0.0, 0.1, 5.0, 5.0, 20.0, math.inf)),
     )
+    if choose((False, True)):
+        choose_sizes(choose, world)
+    return world
+
+
+def choose_sizes(choose: Choose, world: World) -> None:
+    """Choose what the workers take and what there is; estimates are not always right."""
+    world.max_loaded = choose((0, 0, 0, 2, 3))
+    world.budget_bytes = choose((8, 10, 10, 16))
+    world.host_bytes = choose((None, 9, 12, 40))
+    for worker in world.workers.values():
+        worker.need_bytes = choose((1, 2, 3, 4, 5, 6, 8, 12))
+        worker.takes_bytes = max(0, worker.need_bytes + choose((-1, 0, 0, 0, 1, 3)))
 
 
 @st.composite
