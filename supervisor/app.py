@@ -11,13 +11,22 @@ from mlxd.supervisor.host_check import HostCheck
 from mlxd.supervisor.ports import Catalog, Pool, Status
 from mlxd.supervisor.refusal import Refusals
 from mlxd.supervisor.request_trace import RequestTrace
+from mlxd.supervisor.responses import Responses
 
 
-def build_app(settings: Settings, catalog: Catalog, pool: Pool, status: Status) -> Starlette:
-    """Return the app; it holds no state of its own."""
+def build_app(
+    settings: Settings,
+    catalog: Catalog,
+    pool: Pool,
+    status: Status,
+    responses: Responses | None = None,
+) -> Starlette:
+    """Return the app; what it keeps is in `responses`, by default in memory."""
+    responses = responses or Responses(settings, pool)
     app = Starlette(
         routes=[
             *model_routes.routes(settings, catalog, pool),
+            *responses.routes(catalog),
             *anthropic_models.routes(catalog),
             *admin_routes.routes(settings, catalog, pool, status),
         ],

@@ -1,5 +1,6 @@
 """Serve the calls that a model answers: find it, wait for its worker, pass the request on."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
@@ -17,19 +18,20 @@ from mlxd.supervisor.answer import Answer, RawHeaders
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
 
-_GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
+GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
+"""Kinds that write text."""
 
 KINDS = {
-    "/v1/chat/completions": _GENERATING,
-    "/v1/completions": _GENERATING,
-    "/v1/messages": _GENERATING,
-    "/anthropic/v1/messages": _GENERATING,
+    "/v1/chat/completions": GENERATING,
+    "/v1/completions": GENERATING,
+    "/v1/messages": GENERATING,
+    "/anthropic/v1/messages": GENERATING,
 }
 """Which kinds of model each route reaches."""
 
 COUNTING = {
-    "/v1/messages/count_tokens": _GENERATING,
-    "/anthropic/v1/messages/count_tokens": _GENERATING,
+    "/v1/messages/count_tokens": GENERATING,
+    "/anthropic/v1/messages/count_tokens": GENERATING,
 }
 """The same for the routes that need no model but its tokenizer."""
 
@@ -62,40 +64,53 @@ class ModelCall:
         headers = Headers(scope=scope)
         content = await body.read(headers, receive, self.settings.server.max_body)
         head = peek(content)
-        spec = self._resolve(head.model, scope["path"])
+        spec = resolve(self.catalog, head.model, scope["path"], self.kinds)
         request_trace.of(scope).model = spec.id
         answer = Answer(
             send, dialect.of_path(scope["path"]), streaming=head.stream and not self.counts
         )
-        call = upstream.Call(_target(scope), _passed_on(scope), content)
+        call = upstream.Call(_target(scope), passed_on(scope), content)
         await while_present(receive, self._serve(scope, spec, head, call, answer))
-
-    def _resolve(self, name: str, path: str) -> ModelSpec:
-        spec = self.catalog.resolve(name)
-        if spec.kind not in self.kinds:
-            wanted = " or ".join(sorted(self.kinds))
-            raise InvalidRequest(
-                f"model: {spec.id} is of kind {spec.kind}, {path} takes one of kind {wanted}",
-                field="model",
-            )
-        spec.check()
-        return spec
 
     async def _serve(
         self, scope: Scope, spec: ModelSpec, head: Peek, call: upstream.Call, answer: Answer
     ) -> None:
         wait = self.pool.lease_counter if self.counts else self.pool.lease
-        async with answer.kept_alive(self.settings.server.keepalive_interval):
-            try:
-                async with wait(spec, keep_alive=head.keep_alive) as lease:
-                    await upstream.relay(lease, call, answer)
-            except Exception as error:
-                refused = error if isinstance(error, MlxdError) else refusal.unforeseen(scope)
-                request_trace.of(scope).error = refused.code
-                await answer.fail(refused)
-                return
-        # Last and without a lease: whoever has the whole response sees a worker that is free again.
-        await answer.end()
+
+        async def relay() -> None:
+            async with wait(spec, keep_alive=head.keep_alive) as lease:
+                await upstream.relay(lease, call, answer)
+
+        await answered(scope, answer, self.settings.server.keepalive_interval, relay)
+
+
+def resolve(catalog: Catalog, name: str, path: str, kinds: frozenset[ModelKind]) -> ModelSpec:
+    """Return the model of this name; raises CallerError where a path cannot reach it."""
+    spec = catalog.resolve(name)
+    if spec.kind not in kinds:
+        wanted = " or ".join(sorted(kinds))
+        raise InvalidRequest(
+            f"model: {spec.id} is of kind {spec.kind}, {path} takes one of kind {wanted}",
+            field="model",
+        )
+    spec.check()
+    return spec
+
+
+async def answered(
+    scope: Scope, answer: Answer, interval: float, relay: Callable[[], Awaitable[None]]
+) -> None:
+    """Keep an answer alive while `relay` gets it, and end it: well, or with the error of `relay`."""
+    async with answer.kept_alive(interval):
+        try:
+            await relay()
+        except Exception as error:
+            refused = error if isinstance(error, MlxdError) else refusal.unforeseen(scope)
+            request_trace.of(scope).error = refused.code
+            await answer.fail(refused)
+            return
+    # Last and without a lease: whoever has the whole response sees a worker that is free again.
+    await answer.end()
 
 
 def _target(scope: Scope) -> str:
@@ -104,7 +119,8 @@ def _target(scope: Scope) -> str:
     return f"{path}?{query.decode('latin-1')}" if query else path
 
 
-def _passed_on(scope: Scope) -> RawHeaders:
+def passed_on(scope: Scope) -> RawHeaders:
+    """Return the headers that a worker gets."""
     request_id = request_trace.of(scope).request_id.encode()
     kept = [(name, value) for name, value in scope["headers"] if name in _PASSED_ON]
     return [*kept, (b"x-request-id", request_id)]

@@ -202,7 +202,8 @@ async def test_logprobs_come_where_they_are_included(
 async def test_an_empty_input_is_answered(
     client: httpx.AsyncClient, script: ScriptedEngine
 ) -> None:
-    for empty in ([], ""):
+    empties: list[Any] = [[], ""]
+    for empty in empties:
         response = await respond(client, input=empty, max_output_tokens=1, store=False)
         assert response["status"] == "incomplete"
     assert prompt(script) == "<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n"
