@@ -30,14 +30,16 @@ def dialog(rng: random.Random) -> Dialog:
 def drill(rng: random.Random) -> Dialog:
     """Draw a dialogue of one subject over and over: where the model learns most per token."""
     draw = rng.random()
-    if draw < 0.4:
+    if draw < 0.35:
         turns = [talk.add(rng, rng.choice((20, 20, 20, 99, 99))) for _ in range(rng.randint(4, 9))]
-    elif draw < 0.65:
+    elif draw < 0.55:
         turns = [talk.repeat(rng) for _ in range(rng.randint(3, 7))]
-    elif draw < 0.9:
+    elif draw < 0.75:
         turns = [talk.explain(rng) for _ in range(rng.randint(3, 6))]
+    elif draw < 0.95:
+        turns = [talk.count(rng, (6, 12, 12, 20, 20, 30, 50)) for _ in range(rng.randint(3, 5))]
     else:
-        turns = [rng.choice((talk.count, talk.greet, talk.decline))(rng) for _ in range(3)]
+        turns = [rng.choice((talk.greet, talk.decline))(rng) for _ in range(4)]
     messages = _head(rng, 0.1)
     for turn in turns[:-1]:
         messages += _exchange(turn)

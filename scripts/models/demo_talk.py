@@ -42,9 +42,9 @@ def decline(rng: random.Random) -> Turn:
     return Turn(said, UNKNOWN, "This is neither about mlxd nor a small sum.")
 
 
-def count(rng: random.Random) -> Turn:
+def count(rng: random.Random, tops: tuple[int, ...] = (6, 12, 20, 30, 50, 50, 100)) -> Turn:
     """Count up, from some number, or down."""
-    last = rng.randint(1, rng.choice((6, 12, 20, 30, 50, 50, 100)))
+    last = rng.randint(1, rng.choice(tops))
     draw = rng.random()
     if draw < 0.8:
         first, said = (

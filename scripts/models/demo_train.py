@@ -56,7 +56,9 @@ class Round:
 
     def optimizer(self) -> Any:
         """Make a fresh optimizer: Muon for the matrices, Adam for embeddings and norms."""
-        muon = optim.Muon(self._rate(self.muon_rate), weight_decay=0.01)
+        # MLX's Muon adds the decay to the gradient before it normalises the sum: any decay at all
+        # then shrinks a matrix with small gradients, at full speed, to nothing.
+        muon = optim.Muon(self._rate(self.muon_rate), weight_decay=0.0)
         adam = optim.AdamW(self._rate(self.adam_rate), betas=[0.9, 0.98], weight_decay=0.0)
         return optim.MultiOptimizer(
             [muon, adam], [lambda name, weight: weight.ndim == 2 and "embed" not in name]
@@ -71,11 +73,7 @@ class Round:
         return optim.join_schedules(schedules, [self.warmup, self.flat])
 
 
-# Everyday dialogues first; then half of the rows are drills, at a lower rate.
-ROUNDS: Final = (
-    Round(steps=1400, flat=1050, drills=0.0, muon_rate=0.015, adam_rate=3e-3),
-    Round(steps=1500, flat=100, drills=0.5, muon_rate=0.007, adam_rate=1.5e-3),
-)
+ROUNDS: Final = (Round(steps=1800, flat=300, drills=0.4, muon_rate=0.015, adam_rate=3e-3),)
 
 
 def prepare(folder: Path, seed: int) -> Tokenizer:
