@@ -1,0 +1,1 @@
+"""Measure mlxd as ratios between things that run side by side."""
