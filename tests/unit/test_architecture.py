@@ -8,7 +8,7 @@ import pytest
 from support import source
 from support.source import ALLOWED, MLX, WEB
 
-PURE = ("events", "lifecycle", "room", "scheduler", "eviction", "watchdog", "needs", "grants")
+PURE = ("events", "lifecycle", "room", "scheduler", "eviction", "watchdog", "needs", "grants", "waits")
 PURE_STDLIB = {
     "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "typing",
 }  # fmt: skip
