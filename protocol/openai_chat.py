@@ -6,7 +6,8 @@ import msgspec
 
 from mlxd.protocol import openai_fields
 from mlxd.protocol.errors import InvalidRequest
-from mlxd.protocol.openai_fields import MAX_TOP_LOGPROBS, Positive, SamplingFields, Usage
+from mlxd.protocol.openai_fields import MAX_TOP_LOGPROBS, Positive, Usage
+from mlxd.protocol.openai_output import OutputFields
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
@@ -48,7 +49,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class FunctionSpec(msgspec.Struct, frozen=True):
-    """Describe a function the model may call; `strict` is accepted and not enforced."""
+    """Describe a function the model may call; with `strict` its arguments always validate."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
     description: str | None = None
@@ -63,7 +64,7 @@ class ToolSpec(msgspec.Struct, frozen=True):
     function: FunctionSpec | None = None
 
 
-class ChatCompletionRequest(SamplingFields, frozen=True, kw_only=True):
+class ChatCompletionRequest(OutputFields, frozen=True, kw_only=True):
     """Hold a body of `POST /v1/chat/completions`."""
 
     messages: list[Message]

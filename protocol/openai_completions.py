@@ -6,12 +6,13 @@ import msgspec
 
 from mlxd.protocol import openai_fields
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.protocol.openai_fields import MAX_CHOICES, MAX_TOP_LOGPROBS, SamplingFields, Usage
+from mlxd.protocol.openai_fields import MAX_CHOICES, MAX_TOP_LOGPROBS, Usage
+from mlxd.protocol.openai_output import OutputFields
 
 Prompt = str | list[str | int | list[int]]
 
 
-class CompletionRequest(SamplingFields, frozen=True, kw_only=True):
+class CompletionRequest(OutputFields, frozen=True, kw_only=True):
     """Hold a body of `POST /v1/completions`."""
 
     prompt: Prompt

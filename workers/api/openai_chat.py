@@ -1,7 +1,7 @@
 """Serve Chat Completions: a body in, events out as one body or as a stream of chunks."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from starlette.requests import Request
@@ -14,8 +14,10 @@ from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.openai_logprobs import for_chat
+from mlxd.workers.api.openai_output import output
 from mlxd.workers.api.openai_shared import Stamp, controls, stamp, total_usage, wants_usage
-from mlxd.workers.api.openai_turns import tools, turns
+from mlxd.workers.api.openai_tools import must_call, tools
+from mlxd.workers.api.openai_turns import turns
 from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gone
 from mlxd.workers.chat.events import (
     Event,
@@ -61,14 +63,16 @@ def translate(body: wire.ChatCompletionRequest, pipeline: Pipeline) -> ChatReque
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     logprobs = (body.top_logprobs or 0) if body.logprobs else None
     max_tokens = body.max_completion_tokens or body.max_tokens
+    shared = controls(
+        body, max_tokens=max_tokens, logprobs=logprobs, vocab_size=pipeline.model.vocab_size
+    )
     return ChatRequest(
         turns=turns(body.messages),
         tools=tools(body, callable_here=pipeline.reads_calls),
+        must_call=must_call(body),
         parallel_calls=body.parallel_tool_calls is not False,
         template_options=_template_options(body),
-        controls=controls(
-            body, max_tokens=max_tokens, logprobs=logprobs, vocab_size=pipeline.model.vocab_size
-        ),
+        controls=replace(shared, output=output(body)),
     )
 
 

@@ -1,7 +1,7 @@
 """Serve the older Completions: prompts in, plain text out."""
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 from starlette.requests import Request
@@ -13,6 +13,7 @@ from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.openai_logprobs import for_completion
+from mlxd.workers.api.openai_output import output
 from mlxd.workers.api.openai_shared import Stamp, controls, stamp, total_usage, wants_usage
 from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gone
 from mlxd.workers.chat.events import Finish, TextDelta, TokenLogprob, Usage
@@ -42,14 +43,12 @@ async def create(request: Request) -> Response:
 def translate(body: wire.CompletionRequest, model: TextModel) -> CompletionRequest:
     """Turn a body into prompts and controls; raises CallerError naming the field at fault."""
     prompts = wire.prompts(body.prompt)
+    shared = controls(
+        body, max_tokens=body.max_tokens, logprobs=body.logprobs, vocab_size=model.vocab_size
+    )
     return CompletionRequest(
         prompts=tuple(item if isinstance(item, str) else tuple(item) for item in prompts),
-        controls=controls(
-            body,
-            max_tokens=body.max_tokens,
-            logprobs=body.logprobs,
-            vocab_size=model.vocab_size,
-        ),
+        controls=replace(shared, output=output(body)),
     )
 
 

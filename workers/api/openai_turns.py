@@ -1,16 +1,14 @@
-"""Translate the messages and tools of Chat Completions into turns and tools."""
+"""Translate the messages of Chat Completions into turns."""
 
 from collections.abc import Sequence
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.protocol.openai_chat import (
-    ChatCompletionRequest,
     ContentPart,
     Message,
     MessageToolCall,
-    ToolSpec,
 )
-from mlxd.workers.chat.request import PastCall, Role, Tool, Turn
+from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
 _PARTS = {"text", "image_url", "input_audio", "file", "refusal", "video_url", "audio_url"}
@@ -72,34 +70,3 @@ def _call(call: MessageToolCall, path: str) -> PastCall:
     if not isinstance(arguments, str):
         arguments = json_text(arguments or {})
     return PastCall(id=call.id, name=call.function.name, arguments=arguments)
-
-
-def tools(request: ChatCompletionRequest, *, callable_here: bool) -> tuple[Tool, ...]:
-    """Translate the tools the model may call now: none where `tool_choice` says so."""
-    specs = tuple(_tool(spec, f"tools[{index}]") for index, spec in enumerate(request.tools or ()))
-    choice = request.tool_choice
-    if choice not in (None, "auto", "none"):
-        known = isinstance(choice, dict) or choice == "required"
-        if not known:
-            raise InvalidRequest(
-                "tool_choice: expected auto, none, required or a function", field="tool_choice"
-            )
-        raise UnsupportedField("tool_choice", "only auto and none are supported")
-    if choice == "none" or not specs:
-        return ()
-    if not callable_here:
-        raise UnsupportedField("tools", "the model's chat template has no tool calls mlxd can read")
-    return specs
-
-
-def _tool(spec: ToolSpec, path: str) -> Tool:
-    if spec.type != "function":
-        field = f"{path}.type"
-        raise UnsupportedField(field, f"only functions can be called, not {spec.type[:32]!r}")
-    if spec.function is None:
-        field = f"{path}.function"
-        raise InvalidRequest(f"{field}: required and missing", field=field)
-    function = spec.function
-    return Tool(
-        name=function.name, description=function.description, parameters=function.parameters
-    )

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from mlxd.workers.chat import harmony_grammar, marked_grammar
+from mlxd.workers.chat.call_notations import notation_of
 from mlxd.workers.chat.harmony import ANSWER, BODY, HarmonySplitter
+from mlxd.workers.chat.lark import Draft
 from mlxd.workers.chat.markup import Markup, Piece, Splitter
 from mlxd.workers.chat.reasoning import opened_by
 from mlxd.workers.chat.request import Tool
 from mlxd.workers.chat.tools import call_parser
+from mlxd.workers.chat.want import Thinking, Want
 
 
 class Splits(Protocol):
@@ -47,6 +51,14 @@ class AnswerFormat(Protocol):
         """Return what reads one answer, or (midway) the rest of one; None where it has no parts."""
         ...
 
+    def thinking_after(self, prompt: str) -> Thinking:
+        """Say where a rendered prompt leaves reasoning."""
+        ...
+
+    def grammar(self, draft: Draft, want: Want) -> str:
+        """Return the Lark expression for a whole answer; raises UnsupportedField for what no grammar can say."""
+        ...
+
 
 class MarkedFormat:
     """Read the markers that mlx-lm finds in the vocabulary (reasoning) and in the template (calls)."""
@@ -80,6 +92,17 @@ class MarkedFormat:
             return None
         return Splitter(self._markup, parse=parse, reasoning=reasoning, midway=midway)
 
+    def thinking_after(self, prompt: str) -> Thinking:
+        """Say where a rendered prompt leaves reasoning."""
+        if self.opened_by(prompt):
+            return Thinking.IS_OPEN
+        end = self._markup.think_end
+        return Thinking.IS_CLOSED if end and prompt.rstrip().endswith(end) else Thinking.UNASKED
+
+    def grammar(self, draft: Draft, want: Want) -> str:
+        """Return the Lark expression for a whole answer; raises UnsupportedField for what no grammar can say."""
+        return marked_grammar.write(draft, want, self._markup, notation_of(self._tokenizer))
+
 
 class HarmonyFormat:
     """Read channels."""
@@ -99,6 +122,14 @@ class HarmonyFormat:
     ) -> Splits | None:
         """Return what reads one answer."""
         return HarmonySplitter({tool.name for tool in tools}, midway=midway)
+
+    def thinking_after(self, prompt: str) -> Thinking:
+        """Say nothing: every answer begins with a header, which may be that of reasoning."""
+        return Thinking.UNASKED
+
+    def grammar(self, draft: Draft, want: Want) -> str:
+        """Return the Lark expression for a whole answer; raises UnsupportedField for what no grammar can say."""
+        return harmony_grammar.write(draft, want)
 
 
 def format_of(tokenizer: Any) -> AnswerFormat:

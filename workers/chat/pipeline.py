@@ -9,11 +9,13 @@ from typing import Self
 from mlxd.protocol.errors import ContextLengthExceeded, InternalError, InvalidRequest
 from mlxd.workers.chat.events import Event
 from mlxd.workers.chat.formats import Splits
+from mlxd.workers.chat.grammars import Grammars
 from mlxd.workers.chat.reader import Reader
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls
 from mlxd.workers.chat.template import PromptWriter
 from mlxd.workers.chat.token_text import TokenText
 from mlxd.workers.engine.detokenize import Detokenizer
+from mlxd.workers.engine.grammar import CompiledGrammar
 from mlxd.workers.engine.handle import Engine, Generation
 from mlxd.workers.engine.request import GenerateRequest
 from mlxd.workers.model import TextModel
@@ -122,6 +124,7 @@ class Pipeline:
         self._engine = engine
         self.writer = PromptWriter(model.tokenizer)
         self.token_text = TokenText(model.tokenizer)
+        self._grammars = Grammars(model, self.writer.format)
 
     @property
     def reads_calls(self) -> bool:
@@ -131,6 +134,7 @@ class Pipeline:
     async def chat(self, request: ChatRequest) -> Answers:
         """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
         prompt = await self.writer.chat(request)
+        grammar = await self._grammars.of_chat(request, prompt.thinking)
         rows = self._submit(
             prompt.tokens,
             request.controls,
@@ -141,16 +145,18 @@ class Pipeline:
                 midway=bool(request.prefill) and not prompt.opens_reasoning,
             ),
             parallel_calls=request.parallel_calls,
+            grammar=grammar,
         )
         return Answers(rows)
 
     async def complete(self, request: CompletionRequest) -> Answers:
         """Queue plain continuations: all answers to the first prompt, then all to the second, and so on."""
         prompts = [await self._plain(prompt) for prompt in request.prompts]
+        grammar = await self._grammars.of_completion(request.controls)
         rows: list[Row] = []
         try:
             for tokens in prompts:
-                rows += self._submit(tokens, request.controls, field="prompt")
+                rows += self._submit(tokens, request.controls, field="prompt", grammar=grammar)
         except BaseException:
             _cancel(rows)
             raise
@@ -163,6 +169,7 @@ class Pipeline:
     def close(self) -> None:
         """Let go of what the pipeline started."""
         self.writer.close()
+        self._grammars.close()
 
     async def _plain(self, prompt: str | tuple[int, ...]) -> tuple[int, ...]:
         if isinstance(prompt, str):
@@ -183,12 +190,14 @@ class Pipeline:
         field: str,
         splitter: Callable[[], Splits | None] = lambda: None,
         parallel_calls: bool = True,
+        grammar: CompiledGrammar | None = None,
     ) -> list[Row]:
         """Queue all choices of one prompt, or none."""
         rows: list[Row] = []
         try:
             for choice in range(controls.choices):
-                generation = self._engine.submit(self._generate(tokens, controls, choice, field))
+                asked = self._generate(tokens, controls, choice, field)
+                generation = self._engine.submit(replace(asked, grammar=grammar))
                 reader = Reader(
                     detokenizer=Detokenizer(self.model.tokenizer),
                     prompt_tokens=len(tokens),

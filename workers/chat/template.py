@@ -13,6 +13,7 @@ from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.normalize import messages_for
 from mlxd.workers.chat.request import ChatRequest
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
+from mlxd.workers.chat.want import Thinking
 from mlxd.workers.engine.detokenize import prepare
 
 _log = logging.getLogger(__name__)
@@ -25,8 +26,12 @@ class Prompt:
     """Hold a rendered conversation."""
 
     tokens: tuple[int, ...]
-    opens_reasoning: bool
-    """The prompt ends inside a block of reasoning."""
+    thinking: Thinking
+
+    @property
+    def opens_reasoning(self) -> bool:
+        """Whether the prompt ends inside a block of reasoning."""
+        return self.thinking is Thinking.IS_OPEN
 
 
 class PromptWriter:
@@ -90,12 +95,21 @@ class PromptWriter:
             ) from error
         if request.prefill:
             text = self.format.begun(text, request.prefill)
-        return Prompt(self._encode(text, special=False), self.format.opened_by(text))
+        return Prompt(self._encode(text, special=False), self._thinking(text, request))
+
+    def _thinking(self, text: str, request: ChatRequest) -> Thinking:
+        """Say where the prompt leaves reasoning; asked for is what would read the same with thinking switched on."""
+        found = self.format.thinking_after(text)
+        if found is not Thinking.UNASKED:
+            return found
+        wish = request.template_options.get("enable_thinking")
+        asked = self.traits.thinks_unasked if wish is None else bool(wish)
+        return Thinking.MAY_OPEN if asked and self.traits.thinking_switch else found
 
     @cached_property
     def traits(self) -> TemplateTraits:
         """Say what the model's template takes; found out on first use."""
-        return probe(lambda messages: self._render(messages, None, {}))
+        return probe(lambda messages, **options: self._render(messages, None, options))
 
     def _render(
         self,

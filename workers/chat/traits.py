@@ -1,11 +1,18 @@
 """Find out by trial what a chat template takes, so that any order of messages can be put in its terms."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 Message = dict[str, object]
-Render = Callable[[list[Message]], str]
-"""Render messages with a generation prompt; raises whatever the template raises."""
+
+
+class Render(Protocol):
+    """Render messages with a generation prompt; raises whatever the template raises."""
+
+    def __call__(self, messages: list[Message], **options: object) -> str:
+        """Return the prompt."""
+        ...
+
 
 _SYSTEM, _USER, _ARGUMENT = "probe-system", "probe-user", "probe-argument"
 
@@ -24,6 +31,10 @@ class TemplateTraits:
     """Two user turns may follow each other."""
     arguments_as_object: bool = True
     """Arguments of past calls are objects, not strings of JSON."""
+    thinking_switch: bool = False
+    """Thinking can be switched on and off."""
+    thinks_unasked: bool = False
+    """It is on where nobody says anything."""
 
 
 def probe(render: Render) -> TemplateTraits:
@@ -36,6 +47,7 @@ def probe(render: Render) -> TemplateTraits:
         system_alone=_shows(render, [system], _SYSTEM),
         repeated_users=_shows(render, [user, _message("user", "probe-again")], "probe-again"),
         arguments_as_object=_takes_objects(render),
+        **_thinking(render, [user]),
     )
 
 
@@ -43,9 +55,9 @@ def _message(role: str, content: str) -> Message:
     return {"role": role, "content": content}
 
 
-def _attempt(render: Render, messages: list[Message]) -> str:
+def _attempt(render: Render, messages: list[Message], **options: object) -> str:
     try:
-        return render(messages)
+        return render(messages, **options)
     except (
         Exception
     ):  # templates raise whatever their authors wrote; all of it means "not like this"
@@ -55,6 +67,12 @@ def _attempt(render: Render, messages: list[Message]) -> str:
 def _shows(render: Render, messages: list[Message], *wanted: str) -> bool:
     text = _attempt(render, messages)
     return all(word in text for word in wanted)
+
+
+def _thinking(render: Render, messages: list[Message]) -> dict[str, bool]:
+    on, off = (_attempt(render, messages, enable_thinking=value) for value in (True, False))
+    unasked = _attempt(render, messages)
+    return {"thinking_switch": on != off, "thinks_unasked": unasked == on != off}
 
 
 def _takes_objects(render: Render) -> bool:

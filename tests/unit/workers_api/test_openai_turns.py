@@ -6,11 +6,8 @@ import pytest
 
 from mlxd.protocol import openai_chat as wire
 from mlxd.protocol.errors import CallerError, InvalidRequest, UnsupportedField
-from mlxd.workers.api.openai_turns import tools, turns
-from mlxd.workers.chat.request import PastCall, Role, Tool, Turn
-
-_TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
-
+from mlxd.workers.api.openai_turns import turns
+from mlxd.workers.chat.request import PastCall, Role, Turn
 
 def request(*messages: dict[str, object], **fields: object) -> wire.ChatCompletionRequest:
     return wire.decode(json.dumps({"model": "m", "messages": messages} | fields).encode())
@@ -65,39 +62,3 @@ def test_a_message_that_makes_no_sense_is_named(message: dict[str, object], name
     with pytest.raises(InvalidRequest) as caught:
         turns(request(message).messages)
     assert caught.value.field == named
-
-
-def test_tools_are_offered_only_where_they_may_be_called() -> None:
-    user: dict[str, object] = {"role": "user", "content": "x"}
-    offered = (Tool(name="f", parameters={"type": "object"}),)
-    for choice in (None, "auto"):
-        body = request(user, tools=[_TOOL], tool_choice=choice)
-        assert tools(body, callable_here=True) == offered
-    assert tools(request(user, tools=[_TOOL], tool_choice="none"), callable_here=False) == ()
-    assert tools(request(user, tools=[]), callable_here=False) == ()
-
-
-@pytest.mark.parametrize(
-    ("fields", "named"),
-    [
-        ({"tools": [_TOOL], "tool_choice": "required"}, "tool_choice"),
-        (
-            {"tools": [_TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
-            "tool_choice",
-        ),
-        ({"tools": [_TOOL], "tool_choice": "sometimes"}, "tool_choice"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
-        ({"tools": [{"type": "function"}]}, "tools[0].function"),
-    ],
-)
-def test_tools_we_cannot_serve_are_refused_by_name(fields: dict[str, object], named: str) -> None:
-    with pytest.raises(CallerError) as caught:
-        tools(request({"role": "user", "content": "x"}, **fields), callable_here=True)
-    assert caught.value.field == named
-
-
-def test_tools_for_a_model_that_cannot_call_are_refused() -> None:
-    body = request({"role": "user", "content": "x"}, tools=[_TOOL])
-    with pytest.raises(UnsupportedField) as caught:
-        tools(body, callable_here=False)
-    assert caught.value.field == "tools"
