@@ -5,9 +5,10 @@ import json
 import pytest
 
 from mlxd.protocol import openai_chat as wire
-from mlxd.protocol.errors import CallerError, InvalidRequest, UnsupportedField
+from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.api.openai_turns import turns
 from mlxd.workers.chat.request import PastCall, Role, Turn
+
 
 def request(*messages: dict[str, object], **fields: object) -> wire.ChatCompletionRequest:
     return wire.decode(json.dumps({"model": "m", "messages": messages} | fields).encode())
