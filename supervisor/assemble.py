@@ -19,13 +19,17 @@ from mlxd.supervisor.memory import (
     footprint,
     gpu_bytes,
     peak_footprint,
+    total_bytes,
 )
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher, SpawnLauncher
+from mlxd.supervisor.standby import Patience, StandbyLauncher
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""
 _MOST_TOKENIZERS = 2
+_SPARE_SHARE = 8
+"""One part in so many of the machine's memory must be free, or nothing is kept in reserve."""
 _TOKENIZER_BYTES = 256 << 20
 """More than a process without weights ever asks MLX for."""
 _COSTS = "costs.json"
@@ -96,6 +100,16 @@ def build_tokenizers(
             describe(spec), tokenizer_only=True, memory_limit=_TOKENIZER_BYTES
         ),
         footprint=footprint,
+    )
+
+
+def build_standby(settings: Settings) -> StandbyLauncher:
+    """Return the launcher of all pools; it keeps nothing in reserve before it is opened."""
+    return StandbyLauncher(
+        SpawnLauncher(),
+        settings.defaults.standby_workers,
+        patience=Patience(hello=settings.defaults.hello_timeout),
+        has_memory=lambda: available_bytes() * _SPARE_SHARE >= total_bytes(),
     )
 
 

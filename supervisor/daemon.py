@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _MISUSED = 2
+_STANDBY_AFTER_S = 0.5
+"""First the daemon answers, then it provides for later."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,30 +120,54 @@ async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) ->
     from mlxd.config import catalog
     from mlxd.supervisor import listener, memory, runfile, upstream
     from mlxd.supervisor.app import build_app
-    from mlxd.supervisor.assemble import build_pool, build_tokenizers
+    from mlxd.supervisor.assemble import build_pool, build_standby, build_tokenizers
     from mlxd.supervisor.clock import SystemClock
+    from mlxd.supervisor.responses import Responses
     from mlxd.supervisor.run_directory import RunDirectory
     from mlxd.supervisor.server import Server
     from mlxd.supervisor.status import Status
+    from mlxd.supervisor.wait_board import WaitBoard
     from mlxd.supervisor.worker_pools import WorkerPools
 
     sockets = RunDirectory(paths.run_dir)
     url = listener.url_of(public)
     try:
         run_dir = sockets.create()
+        standby = build_standby(settings)
         models = build_pool(
-            settings, log_dir=paths.log_dir, run_dir=run_dir, state_dir=paths.state_dir
+            settings,
+            log_dir=paths.log_dir,
+            run_dir=run_dir,
+            state_dir=paths.state_dir,
+            launcher=standby,
         )
-        tokenizers = build_tokenizers(settings, log_dir=paths.log_dir, run_dir=run_dir)
-        pools = WorkerPools(models, tokenizers)
+        tokenizers = build_tokenizers(
+            settings, log_dir=paths.log_dir, run_dir=run_dir, launcher=standby
+        )
+        pools = WorkerPools(models, tokenizers, WaitBoard(models, SystemClock()))
         status = Status(
-            models, clock=SystemClock(), footprint=memory.footprint, fetch=upstream.fetch
+            models,
+            clock=SystemClock(),
+            footprint=memory.footprint,
+            fetch=upstream.fetch,
+            standby=standby.pids,
         )
-        app = build_app(settings, catalog.build(settings, paths), pools, status)
-        server = Server(app, public, drain=pools.shutdown, hurry=pools.hurry)
+        responses = Responses(settings, pools, paths.state_dir / "responses.db")
+        app = build_app(settings, catalog.build(settings, paths), pools, status, responses)
+
+        async def drain() -> None:
+            await asyncio.gather(pools.shutdown(), standby.end())
+
+        server = Server(app, public, drain=drain, hurry=pools.hurry)
         own = runfile.own(url, _version(), settings.server.api_key)
         runfile.write(paths.state_dir, own)
-        await server.run(lambda: print(f"mlxd listening on {url}", flush=True))
+
+        def on_listening() -> None:
+            print(f"mlxd listening on {url}", flush=True)
+            asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, standby.open)
+
+        await server.run(on_listening)
+        await responses.close()
     finally:
         runfile.remove(paths.state_dir, os.getpid())
         sockets.remove()

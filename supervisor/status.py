@@ -1,7 +1,7 @@
 """Describe the workers as they are at the moment of asking; asking moves no timer."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from mlxd.protocol.admin import ModelStatus
@@ -20,12 +20,19 @@ class Status:
     """Answer `ps` and the stats routes from the workers and the kernel."""
 
     def __init__(
-        self, pool: Pool, *, clock: Clock, footprint: Callable[[int], int], fetch: Fetch
+        self,
+        pool: Pool,
+        *,
+        clock: Clock,
+        footprint: Callable[[int], int],
+        fetch: Fetch,
+        standby: Callable[[], Sequence[int]] = tuple,
     ) -> None:
         self._pool = pool
         self._clock = clock
         self._footprint = footprint
         self._fetch = fetch
+        self._standby = standby
 
     async def ps(self) -> list[ModelStatus]:
         """Return every model that has a process, a failure or a queue."""
@@ -45,7 +52,7 @@ class Status:
         return {"models": models}
 
     def queue_stats(self) -> dict[str, object]:
-        """Return who waits for what, and since when."""
+        """Return who waits for what, and since when; and which processes wait for a model."""
         now = self._clock.monotonic()
         models = []
         for worker in self._pool.workers():
@@ -61,7 +68,8 @@ class Status:
                     "loading": worker.loading,
                 }
             )
-        return {"models": models}
+        standby = [{"pid": pid, "memory_bytes": self._footprint(pid)} for pid in self._standby()]
+        return {"models": models, "standby": standby}
 
     async def _stats(self, worker: WorkerHandle) -> Mapping[str, Any] | None:
         if worker.socket is None or worker.life.state not in _SERVING:

@@ -1,5 +1,6 @@
 """Be a worker: load the model the supervisor names, answer for it, give all of it back on the way out."""
 
+import importlib
 import logging
 import os
 import socket
@@ -31,6 +32,15 @@ ENVIRONMENT = {
 }
 STANDBY_AFTER = 0.05
 """Seconds without a model after which the worker is one kept in reserve, and imports what most models need."""
+_TEXT_STACK = (
+    "mlxd.workers.http_thread",
+    "mlxd.workers.kinds.text",
+    # What those import only when they are used.
+    "mlx_lm.models.activations",
+    "mlx_lm.models.rope_utils",
+    "uvicorn.lifespan.on",
+    "uvicorn.protocols.http.h11_impl",
+)
 SWITCH_SECONDS = 0.0002
 """How long the HTTP thread may hold the interpreter while the engine thread waits for it (default 0.005)."""
 LAST_WORDS = 1.0
@@ -176,5 +186,5 @@ def code_of(error: Exception, *, loaded: bool) -> ExitCode:
 
 def _import_text() -> None:
     """Import what a text model needs, so that a worker in reserve takes one in a fraction of a second."""
-    import mlxd.workers.http_thread
-    import mlxd.workers.kinds.text  # noqa: F401
+    for module in _TEXT_STACK:
+        importlib.import_module(module)

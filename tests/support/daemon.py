@@ -71,6 +71,7 @@ class Home:
             "MLXD_LOG_DIR": str(self.log_dir),
             "MLXD_RUN_DIR": str(self._run_dir),
             "MLXD_SERVER_PORT": "0",
+            "MLXD_DEFAULTS_STANDBY_WORKERS": "0",
             "MLX_DISABLE_COMPILE": "1",
             "COLUMNS": "80",
             "NO_COLOR": "1",

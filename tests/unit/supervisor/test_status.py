@@ -38,7 +38,7 @@ async def test_where_nothing_runs_there_is_nothing_to_tell() -> None:
     await soon(stage.pool.unload(model("a")))
     assert await stage.status.ps() == []
     assert await stage.status.batch_stats() == {"models": []}
-    assert stage.status.queue_stats() == {"models": []}
+    assert stage.status.queue_stats() == {"models": [], "standby": []}
 
 
 async def test_a_busy_model_is_told_with_what_its_worker_and_the_kernel_say() -> None:
