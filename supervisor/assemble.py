@@ -27,6 +27,7 @@ from mlxd.supervisor.standby import Patience, StandbyLauncher
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""
+_LEAST_WORKER_QUEUE = 1024
 _MOST_TOKENIZERS = 2
 _SPARE_SHARE = 8
 """One part in so many of the machine's memory must be free, or nothing is kept in reserve."""
@@ -141,6 +142,8 @@ def _worker_specs(
             path=str(spec.path),
             socket=str(run_dir / f"{prefix}{next(numbers)}.sock"),
             max_batch=spec.max_batch,
+            # The queue is bounded here, before the worker; a second, tighter bound would refuse what was admitted.
+            max_queue=max(_LEAST_WORKER_QUEUE, settings.defaults.max_queue + spec.max_batch),
             context_length=spec.context_length,
             chat_template=spec.chat_template,
             adapter=str(spec.adapter) if spec.adapter else None,
