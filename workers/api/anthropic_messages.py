@@ -81,6 +81,7 @@ def translate(body: wire.MessagesRequest, *, callable_here: bool) -> ChatRequest
         tools=offered,
         must_call=must_call(body, offered),
         parallel_calls=not (choice and choice.disable_parallel_tool_use),
+        thinking_budget=body.thinking.budget_tokens if body.thinking else None,
         prefill=prefill,
         template_options=_template_options(body),
         controls=Controls(

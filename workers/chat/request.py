@@ -95,6 +95,8 @@ class ChatRequest:
     must_call: MustCall | None = None
     """None: the model decides whether it calls."""
     parallel_calls: bool = True
+    thinking_budget: int | None = None
+    """Tokens of reasoning at most; None: as many as the answer may have."""
     prefill: str = ""
     """How the answer begins; what the model writes goes on from there."""
     template_options: Mapping[str, object] = field(default_factory=dict)

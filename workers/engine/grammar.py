@@ -6,7 +6,7 @@ llguidance is imported on first use: most workers never need it.
 import logging
 import re
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
@@ -20,6 +20,41 @@ _EXCERPT = re.compile(r"\s*(\d+ \||\^)")
 
 class GrammarRefused(Exception):
     """Say why a grammar can't be enforced."""
+
+
+class RowMatcher(Protocol):
+    """Follow one row's answer and say what may come next; must not raise."""
+
+    @property
+    def width(self) -> int:
+        """Bits of a mask; at least as many as the model has logits."""
+        ...
+
+    @property
+    def error(self) -> str | None:
+        """What went wrong."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether the answer is complete and nothing can follow; also after an error."""
+        ...
+
+    def take(self, position: int, token: int) -> None:
+        """Move on by the answer's token at `position`; does nothing for one that was taken before."""
+        ...
+
+    def fill(self, address: int, nbytes: int) -> None:
+        """Write one bit per token to this address, set where the token may come next."""
+        ...
+
+
+class RowGrammar(Protocol):
+    """Say what answers must look like; never changes, so requests may share it."""
+
+    def start(self) -> RowMatcher:
+        """Return a matcher at the beginning of an answer."""
+        ...
 
 
 class Matcher:

@@ -7,7 +7,7 @@ from typing import cast
 import mlx.core as mx
 import numpy as np
 
-from mlxd.workers.engine.grammar import Matcher
+from mlxd.workers.engine.grammar import RowMatcher
 from mlxd.workers.engine.sequence import Sequence
 
 WORD = 32
@@ -17,7 +17,7 @@ class Masks:
     """Hold the matchers of the batch's rows."""
 
     def __init__(self) -> None:
-        self._rows: list[tuple[int, Sequence, Matcher]] = []
+        self._rows: list[tuple[int, Sequence, RowMatcher]] = []
         self._index: mx.array | None = None
         self._words = np.zeros((0, 0), np.uint32)
         self._shifts = mx.arange(WORD, dtype=mx.uint32)

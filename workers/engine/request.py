@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from mlxd.workers.engine.grammar import CompiledGrammar
+from mlxd.workers.engine.grammar import RowGrammar
 
 
 class FinishReason(StrEnum):
@@ -48,8 +48,14 @@ class GenerateRequest:
     logprobs: int | None = None
     """None: none; 0: the chosen token's; k: also the k most likely (at most 20)."""
     ignore_eos: bool = False
-    grammar: CompiledGrammar | None = None
+    grammar: RowGrammar | None = None
     """What the answer must look like; its end is the answer's, whatever `ignore_eos` says."""
+    ends: tuple[int, ...] = ()
+    """Lengths of the prompt's beginnings that end with a message, as far as they are known."""
+    system: int = 0
+    """Length of the system prompt it begins with; 0: none."""
+    tenant: str = ""
+    """What was computed for one tenant is never of use to another."""
 
 
 class TokenOutput(msgspec.Struct, frozen=True, gc=False):

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 
 from mlxd.protocol.errors import MlxdError
-from mlxd.workers.engine.grammar import Matcher
+from mlxd.workers.engine.grammar import RowMatcher
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
+from mlxd.workers.prompt_cache.checkpoints import Checkpoint
+from mlxd.workers.prompt_cache.tiers import Restore
 
 
 class SequenceState(StrEnum):
@@ -40,11 +42,16 @@ class Sequence:
     """Tokens sampled, the one still on the device included."""
     cache: list[Any] | None = None
     """The row's own cache while its prompt is read in more than one slice."""
-
+    stops: tuple[Checkpoint, ...] = ()
+    """Where the reading must stop so that the state can be kept."""
+    looked_up: bool = False
+    """Whether it was asked what the disk knows of the prompt."""
+    restore: Restore | None = None
+    """What the row waits for: a state on its way from disk."""
     end: int = 0
     """Length at which the answer ends whatever its last token is."""
 
-    matcher: Matcher | None = None
+    matcher: RowMatcher | None = None
     """Where the answer stands in its grammar; it has seen what `tokens` holds, so a row that is sent back keeps it."""
 
     def __post_init__(self) -> None:
@@ -63,10 +70,16 @@ class Sequence:
         """Tokens of the answer that were handed over."""
         return len(self.tokens) - len(self.request.prompt)
 
+    @property
+    def fed(self) -> int:
+        """Tokens in the batch's cache while the row generates: each step that samples a token feeds one."""
+        return len(self.request.prompt) - 1 + self.sampled
+
     def start_over(self) -> None:
         """Forget the cache; what was handed over stays, and the random keys go on where they were."""
         self.state = SequenceState.WAITING
         self.cache, self.prefilled = None, 0
+        self.stops, self.looked_up, self.restore = (), False, None
         self.sampled = self.answered
 
 
