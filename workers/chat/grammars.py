@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from mlxd.workers.chat import demand
 from mlxd.workers.chat.formats import AnswerFormat
-from mlxd.workers.chat.lark import Demand, special_tokens
+from mlxd.workers.chat.lark import Demand
 from mlxd.workers.chat.request import ChatRequest, Controls
 from mlxd.workers.chat.want import Thinking
-from mlxd.workers.engine.grammar import CompiledGrammar, Compiler, GrammarRefused
+from mlxd.workers.engine.grammar import CompiledGrammar, Compiler, GrammarRefused, special_tokens
 from mlxd.workers.model import TextModel
 
 _log = logging.getLogger(__name__)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 TEXT = "TEXT"
 """Terminal for any text without special tokens."""
@@ -46,21 +45,6 @@ class Demand:
         """Return llguidance's JSON notation; the named parts are replaced by their fallbacks."""
         inner = [part.inside(falls_back=part.name in falling_back) for part in self.parts]
         return json.dumps({"grammars": [{"lark_grammar": self.lark}, *inner]})
-
-
-def special_tokens(tokenizer: Any) -> dict[str, int]:
-    """Return the added tokens that llguidance keeps apart from text, by their text.
-
-    These are the ones the tokenizer calls special, and whatever looks like a tag.
-    """
-    core: Any = getattr(tokenizer, "backend_tokenizer", None)
-    if not hasattr(core, "get_added_tokens_decoder"):
-        return {}
-    return {
-        token.content: number
-        for number, token in core.get_added_tokens_decoder().items()
-        if token.special or (token.content.startswith("<") and token.content.endswith(">"))
-    }
 
 
 def literal(text: str) -> str:

@@ -21,6 +21,9 @@ class Pieces:
         self.strip = strip
         """Whether decoding drops one space at the head."""
 
+    def __len__(self) -> int:
+        return len(self._texts)
+
     def bytes_of(self, token: int) -> bytes:
         """Return what the token adds to a text; nothing for an id the tokenizer does not know."""
         if token >= len(self._texts):
@@ -137,6 +140,7 @@ class Detokenizer:
 
 
 _known: WeakKeyDictionary[Any, Callable[[], _Stream]] = WeakKeyDictionary()
+_tables: WeakKeyDictionary[Any, Pieces | None] = WeakKeyDictionary()
 
 
 def prepare(tokenizer: Any) -> None:
@@ -153,13 +157,10 @@ def _streams(tokenizer: Any) -> Callable[[], _Stream]:
 
 
 def _choose(tokenizer: Any) -> Callable[[], _Stream]:
+    pieces = pieces_of(tokenizer)
+    if pieces is not None:
+        return lambda: _Bytes(pieces)
     inner = getattr(tokenizer, "_tokenizer", tokenizer)
-    backend = getattr(inner, "backend_tokenizer", None)
-    own_decode = type(inner).decode.__module__.startswith("transformers.tokenization_utils")
-    if backend is not None and own_decode and backend.decoder is not None:
-        pieces = _pieces(backend, json.loads(backend.decoder.__getstate__()))
-        if pieces is not None:
-            return lambda: _Bytes(pieces)
     private = copy.deepcopy(
         inner
     )  # threads that encode borrow the original and forbid any other use meanwhile
@@ -168,6 +169,18 @@ def _choose(tokenizer: Any) -> Callable[[], _Stream]:
             tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
     )
+
+
+def pieces_of(tokenizer: Any) -> Pieces | None:
+    """Return the bytes of all tokens, None where tokens are more than bytes in a row."""
+    if tokenizer not in _tables:
+        inner = getattr(tokenizer, "_tokenizer", tokenizer)
+        backend: Any = getattr(inner, "backend_tokenizer", None)
+        own_decode = type(inner).decode.__module__.startswith("transformers.tokenization_utils")
+        usable = backend is not None and own_decode and backend.decoder is not None
+        decoder = json.loads(backend.decoder.__getstate__()) if usable else {"type": None}
+        _tables[tokenizer] = _pieces(backend, decoder)
+    return _tables[tokenizer]
 
 
 def _pieces(backend: Any, decoder: dict[str, Any]) -> Pieces | None:
