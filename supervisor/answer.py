@@ -30,8 +30,12 @@ class Answer:
         self._turn = asyncio.Lock()
         self._wrote_at = asyncio.get_running_loop().time()
         self._frame_end = self._tail = keepalive.frame_end(dialect)
+        self.extra_headers: RawHeaders = []
+        """What the supervisor adds to the head."""
         self.started = False
         """Whether the head is out, so that an error can no longer become a status."""
+        self.has_content = False
+        """Whether the client has something of a worker's answer, so that another one's cannot take its place."""
 
     @asynccontextmanager
     async def kept_alive(self, interval: float) -> AsyncIterator[None]:
@@ -50,11 +54,13 @@ class Answer:
         async with self._turn:
             if not self.started:
                 self._streaming = self._streaming and self._is_stream(headers)
+                self.has_content = not self._streaming
                 await self._start(status, headers)
 
     async def write(self, chunk: bytes) -> None:
         """Pass bytes on; waits while the client does not read."""
         async with self._turn:
+            self.has_content = True
             await self._body(chunk)
 
     async def end(self) -> None:
@@ -98,6 +104,7 @@ class Answer:
 
     async def _start(self, status: int, headers: RawHeaders) -> None:
         self.started = True
+        headers = [*headers, *self.extra_headers]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def _body(self, chunk: bytes) -> None:

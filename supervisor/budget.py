@@ -1,6 +1,7 @@
-"""Know what there is of memory and who has it: measured when a decision depends on it, and learnt from what was measured.
+"""Know what there is of memory and who has it: measured when a decision depends on it, learnt from what was measured.
 
-A footprint costs milliseconds to read on Linux, so it is read again only after a second or when a worker's state changed.
+A footprint costs milliseconds to read on Linux, so it is read again only after a second or when a worker's state
+changed.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,7 +83,9 @@ class Budget:
             budget=budget,
             available=self._gauges.available() - coming,
             needs=needs,
-            held={name: self._held(workers[name], needs[name], size) for name, size in taken.items()},
+            held={
+                name: self._held(workers[name], needs[name], size) for name, size in taken.items()
+            },
         )
 
     def need(self, spec: ModelSpec, budget: int) -> int:
@@ -115,7 +118,9 @@ class Budget:
         }
         return shares(balance.budget, claims)
 
-    def limited(self, spec: WorkerSpec, model: ModelSpec, grants: Mapping[str, Grant]) -> WorkerSpec:
+    def limited(
+        self, spec: WorkerSpec, model: ModelSpec, grants: Mapping[str, Grant]
+    ) -> WorkerSpec:
         """Return what a worker is told, with its limits among those of all."""
         own = grants[model.id]
         others = sum(grant.memory_bytes for name, grant in grants.items() if name != model.id)

@@ -1,11 +1,13 @@
 """Know the bytes that tell a waiting client, in its own dialect, that its stream is alive."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import MlxdError
 
+_COMMENTING = (Dialect.OPENAI, Dialect.RESPONSES)
 _PING = sse.event(b'{"type":"ping"}', "ping")
 
 
@@ -39,12 +41,15 @@ class Voice(Protocol):
 class PlainVoice:
     """Say the same in every stream of a dialect."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, note: Callable[[], str | None] = lambda: None) -> None:
         self._dialect = dialect
+        self._note = note
 
     def keep_alive(self) -> bytes:
-        """Return the dialect's frame."""
-        return frame(self._dialect)
+        """Return the dialect's frame; where that is a comment, it says what the client waits for."""
+        if self._dialect not in _COMMENTING or (text := self._note()) is None:
+            return frame(self._dialect)
+        return f": {' '.join(text.split())}\n\n".encode()
 
     def failure(self, error: MlxdError) -> bytes:
         """Return the dialect's error."""

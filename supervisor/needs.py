@@ -1,7 +1,7 @@
 """Say what a model will take: pure arithmetic on what its folder states and on what it took before.
 
-What is beyond the weights can be had in smaller portions: fewer rows at a time, fewer freed buffers kept. So an estimate
-never makes a model too large for a budget that holds its weights.
+What is beyond the weights can be had in smaller portions: fewer rows at a time, fewer freed buffers kept. So an
+estimate never makes a model too large for a budget that holds its weights.
 """
 
 from dataclasses import dataclass

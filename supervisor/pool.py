@@ -68,7 +68,7 @@ class Pool:
         self._log_for = log_for
         self._worker_spec = worker_spec
         self._footprint = footprint
-        self._budget = budget
+        self.budget = budget
         self._balance: Balance | None = None
         self._workers: dict[str, WorkerHandle] = {}
         self._queue = Queue()
@@ -136,6 +136,11 @@ class Pool:
         await self._reaped(worker, pid, bounded=force)
         return _unloaded(worker, pid=pid, freed=freed)
 
+    def bound(self, limits: Limits) -> None:
+        """Take other limits; workers beyond a smaller `max_loaded` leave when room is needed."""
+        self._limits = limits
+        self._decide_soon()
+
     async def shutdown(self) -> None:
         """Turn everybody in the queue away, drain every worker within `drain_timeout`, return when all are reaped."""
         self._closing = True
@@ -172,12 +177,12 @@ class Pool:
     def _describe(self, spec: ModelSpec) -> WorkerSpec:
         """Say what a worker that starts is told; the others get their new shares first."""
         described = self._worker_spec(spec)
-        if self._budget is None:
+        if self.budget is None:
             return described
-        grants = self._budget.grants(self._workers)
+        grants = self.budget.grants(self._workers)
         self._workers[spec.id].granted = grants[spec.id]
         self._share_out(grants)
-        return self._budget.limited(described, spec, grants)
+        return self.budget.limited(described, spec, grants)
 
     def _share_out(self, grants: Mapping[str, Grant]) -> None:
         for name, grant in grants.items():
@@ -229,17 +234,18 @@ class Pool:
 
     def _decide(self) -> None:
         self._decision = None
-        if self._budget is not None and self._budget.observe(self._workers):
-            self._share_out(self._budget.grants(self._workers))
+        if self.budget is not None and self.budget.observe(self._workers):
+            self._share_out(self.budget.grants(self._workers))
         if self._closing:
             return
-        snapshot = self._snapshot()
+        snapshot = self.snapshot()
         for action in scheduler.decide(snapshot):
             self._carry_out(action)
         self._arm(scheduler.next_wake(snapshot), snapshot.now)
 
-    def _snapshot(self) -> scheduler.Snapshot:
-        self._balance = survey.balance(self._budget, self._workers, self._queue)
+    def snapshot(self) -> scheduler.Snapshot:
+        """Return what the scheduler decides on; memory is measured only where a decision depends on it."""
+        self._balance = survey.balance(self.budget, self._workers, self._queue)
         return survey.snapshot(
             self._workers,
             self._queue,

@@ -58,6 +58,10 @@ class Pool(Protocol):
         """Have the model's worker leave; returns after the reap."""
         ...
 
+    def note(self, model_id: str) -> str | None:
+        """Return one line for a client that waits for the model, None where there is nothing to tell."""
+        ...
+
     def state(self, model_id: str) -> WorkerState:
         """Return the state of a model's worker."""
         ...

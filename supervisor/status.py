@@ -8,6 +8,7 @@ from mlxd.protocol.admin import ModelStatus
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker import WorkerHandle
 
 Fetch = Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
@@ -30,6 +31,7 @@ class Status:
     ) -> None:
         self._pool = pool
         self._clock = clock
+        self._board = WaitBoard(pool, clock)
         self._footprint = footprint
         self._fetch = fetch
         self._standby = standby
@@ -54,10 +56,12 @@ class Status:
     def queue_stats(self) -> dict[str, object]:
         """Return who waits for what, and since when; and which processes wait for a model."""
         now = self._clock.monotonic()
+        waits = self._board.waits()
         models = []
         for worker in self._pool.workers():
             waiting = self._pool.waiting(worker.spec.id)
             oldest = max((now - waiter.arrived_at for waiter in waiting), default=0.0)
+            wait, progress = waits[worker.spec.id]
             models.append(
                 {
                     "id": worker.spec.id,
@@ -66,6 +70,8 @@ class Status:
                     "active": worker.life.leases,
                     "oldest_wait_seconds": oldest,
                     "loading": worker.loading,
+                    "eta_seconds": progress.eta if progress else None,
+                    "waits_for": wait if waiting else None,
                 }
             )
         standby = [{"pid": pid, "memory_bytes": self._footprint(pid)} for pid in self._standby()]

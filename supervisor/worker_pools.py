@@ -12,6 +12,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker import Lease
 
 _TOKENIZER_IDLE_S = 60.0
@@ -23,6 +24,7 @@ class WorkerPools:
 
     models: Pool
     tokenizers: Pool
+    board: WaitBoard | None = None
 
     def lease(
         self, spec: ModelSpec, *, keep_alive: float | None = None
@@ -55,6 +57,10 @@ class WorkerPools:
     def state(self, model_id: str) -> WorkerState:
         """Return the state of the worker with the model."""
         return self.models.state(model_id)
+
+    def note(self, model_id: str) -> str | None:
+        """Return one line for a client that waits for the model, None where there is nothing to tell."""
+        return self.board.note(model_id) if self.board else None
 
     async def shutdown(self) -> None:
         """Turn everybody away, drain every worker, return when all are reaped."""

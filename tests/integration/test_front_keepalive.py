@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 from support.deadline import eventually
-from support.front import Front, running_front
+from support.front import MODEL, Front, running_front
 from support.upstream_app import DONE, frame
 
 from mlxd.protocol import sse
@@ -50,6 +50,20 @@ async def test_a_stream_in_the_queue_gets_comments_then_its_answer() -> None:
             front.pool.gate.set()
             rest = b"".join([chunk async for chunk in chunks])
     assert rest.replace(sse.COMMENT, b"") == frame("hello") + DONE
+
+
+async def test_a_stream_in_the_queue_hears_what_it_waits_for() -> None:
+    async with running_front(gate=False, keepalive_interval=INTERVAL) as front:
+        front.pool.notes[MODEL] = "loading 40%\n\neta 12s"
+        body = front.chat()
+        async with front.client.stream("POST", "/v1/chat/completions", json=body) as response:
+            assert await anext(response.aiter_raw()) == b": loading 40% eta 12s\n\n"
+
+
+async def test_an_answer_says_how_long_it_waited_for_its_worker() -> None:
+    async with running_front() as front:
+        response = await front.client.post("/v1/chat/completions", json=front.chat(stream=False))
+    assert 0 <= int(response.headers["x-mlxd-queued-ms"]) < 30_000
 
 
 async def test_a_stream_whose_worker_is_silent_gets_comments_between_frames_only() -> None:

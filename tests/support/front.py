@@ -97,6 +97,7 @@ class FakePool:
     leases: list[FakeLease] = field(default_factory=list)
     asked: list[tuple[str, float | None]] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
     loads: list[tuple[str, float | None, bool | None]] = field(default_factory=list)
     unloads: list[tuple[str, bool]] = field(default_factory=list)
 
@@ -127,6 +128,10 @@ class FakePool:
         """Grant at once: who counts waits for no model."""
         self.counted.append(spec.id)
         yield FakeLease(spec.id, self.socket)
+
+    def note(self, model_id: str) -> str | None:
+        """Tell who waits what the test says."""
+        return self.notes.get(model_id)
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None

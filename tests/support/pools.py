@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.supervisor.budget import Budget
 from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.pool import Limits, Pool
@@ -83,6 +84,7 @@ def make_pool(
     max_swap_wait: float = LONG_S,
     clock: Clock | None = None,
     logs: Logs | None = None,
+    budget: Budget | None = None,
 ) -> Pool:
     """Return a pool of this launcher's workers."""
     numbers = itertools.count(1)
@@ -99,6 +101,7 @@ def make_pool(
         log_for=logs or Logs(),
         worker_spec=worker_spec,
         footprint=lambda pid: FOOTPRINT,
+        budget=budget,
     )
 
 

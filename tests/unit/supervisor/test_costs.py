@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.pools import model
@@ -21,7 +22,7 @@ def test_the_next_daemon_knows_what_this_one_learnt(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"weights_bytes": 7}, {"revision": "c0ffee"}, {"created": 9}])
-def test_another_state_of_the_files_is_another_model(change: dict[str, object]) -> None:
+def test_another_state_of_the_files_is_another_model(change: dict[str, Any]) -> None:
     costs = Costs()
     costs.learn(model("a"), COST)
     assert costs.of(model("a", **change)) is None

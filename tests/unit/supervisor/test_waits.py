@@ -1,5 +1,7 @@
 """Whoever waits is told what for."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from mlxd.protocol.lifecycle import WorkerState
@@ -11,11 +13,11 @@ S = WorkerState
 
 def snapshot(
     queue: str, *, max_loaded: int = 0, budget: int | None = None, available: int | None = None,
-    **models: ModelView,
+    models: Mapping[str, ModelView] | None = None,
 ) -> Snapshot:  # fmt: skip
     return Snapshot(
         now=0.0,
-        models=dict.fromkeys(queue, ModelView(S.STOPPED)) | models,
+        models={name: ModelView(S.STOPPED) for name in queue} | dict(models or {}),
         queue=[Waiting(number, name, 0.0) for number, name in enumerate(queue)],
         max_loaded=max_loaded,
         budget_bytes=budget,
@@ -24,36 +26,36 @@ def snapshot(
 
 
 def test_a_ready_model_keeps_nobody_waiting() -> None:
-    assert explain(snapshot("a", a=ModelView(S.READY)), "a") is None
+    assert explain(snapshot("a", models={"a": ModelView(S.READY)}), "a") is None
 
 
 def test_a_model_without_a_request_is_waited_for_by_nobody() -> None:
-    assert explain(snapshot("", a=ModelView(S.STOPPED)), "a") is None
+    assert explain(snapshot("", models={"a": ModelView(S.STOPPED)}), "a") is None
 
 
 @pytest.mark.parametrize("state", [S.STARTING, S.LOADING])
 def test_a_load_is_waited_for(state: WorkerState) -> None:
-    assert explain(snapshot("a", a=ModelView(state)), "a") == Wait(Cause.LOADING)
+    assert explain(snapshot("a", models={"a": ModelView(state)}), "a") == Wait(Cause.LOADING)
 
 
 @pytest.mark.parametrize("state", [S.DRAINING, S.STOPPING])
 def test_a_model_comes_back_once_its_last_process_is_gone(state: WorkerState) -> None:
-    found = explain(snapshot("a", a=ModelView(state)), "a")
+    found = explain(snapshot("a", models={"a": ModelView(state)}), "a")
     assert found == Wait(Cause.LEAVING, behind=("a",))
 
 
 def test_memory_is_short_by_so_many_bytes_that_others_hold() -> None:
     cold = ModelView(S.STOPPED, need_bytes=6)
     busy = ModelView(S.READY, 1, held_bytes=7)
-    found = explain(snapshot("xay", budget=10, a=cold, b=busy), "a")
+    found = explain(snapshot("xay", budget=10, models={"a": cold, "b": busy}), "a")
     assert found == Wait(Cause.MEMORY, position=2, of=3, bytes_short=3, behind=("b",))
-    by_machine = explain(snapshot("a", budget=100, available=1, a=cold, b=busy), "a")
+    by_machine = explain(snapshot("a", budget=100, available=1, models={"a": cold, "b": busy}), "a")
     assert by_machine is not None and by_machine.bytes_short == 5
 
 
 def test_whoever_leaves_is_waited_for_rather_than_who_stays() -> None:
     models = {"b": ModelView(S.READY, 1), "c": ModelView(S.DRAINING, 1)}
-    found = explain(snapshot("a", max_loaded=2, **models), "a")
+    found = explain(snapshot("a", max_loaded=2, models=models), "a")
     assert found == Wait(Cause.SLOTS, position=1, of=1, behind=("c",))
 
 
