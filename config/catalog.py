@@ -64,6 +64,13 @@ class Catalog:
         self._scanned_at = now
         self._build()
 
+    def declare(self, settings: Settings) -> None:
+        """Take other settings; requests that resolved a name before keep what they got."""
+        self._settings = settings
+        self._configured = None
+        self._scanned_at = self._now()
+        self._build()
+
     def _build(self) -> None:
         configured = [
             declared.spec(entry, self._settings, self._hub) for entry in self._settings.models

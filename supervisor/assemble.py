@@ -52,11 +52,7 @@ def build_pool(
     clock = clock or SystemClock()
     costs = Costs(state_dir / _COSTS if state_dir else None)
     return Pool(
-        limits=Limits(
-            max_loaded=settings.memory.max_loaded,
-            max_queue=settings.defaults.max_queue,
-            max_swap_wait=settings.defaults.max_swap_wait,
-        ),
+        limits=limits(settings),
         policy=policy(settings),
         launcher=launcher or SpawnLauncher(),
         clock=clock,
@@ -111,6 +107,15 @@ def build_standby(settings: Settings) -> StandbyLauncher:
         settings.defaults.standby_workers,
         patience=Patience(hello=settings.defaults.hello_timeout),
         has_memory=lambda: available_bytes() * _SPARE_SHARE >= total_bytes(),
+    )
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what bounds the pool of models; a reload may change it."""
+    return Limits(
+        max_loaded=settings.memory.max_loaded,
+        max_queue=settings.defaults.max_queue,
+        max_swap_wait=settings.defaults.max_swap_wait,
     )
 
 

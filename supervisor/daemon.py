@@ -8,7 +8,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log_lines.configure(settings.server.log_level)
     with public:
         try:
-            asyncio.run(_serve(settings, paths, public))
+            asyncio.run(_serve(settings, lambda: _settings(options), paths, public))
         except ConfigError as error:
             return _refuse(str(error), _MISUSED)
     return 0
@@ -115,13 +115,16 @@ def _refuse(reason: str, status: int) -> int:
     return status
 
 
-async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) -> None:
+async def _serve(
+    settings: "Settings", read: "Callable[[], Settings]", paths: "Paths", public: socket.socket
+) -> None:
     """Wire the parts together and serve until a signal."""
     from mlxd.config import catalog
     from mlxd.supervisor import listener, memory, runfile, upstream
     from mlxd.supervisor.app import build_app
-    from mlxd.supervisor.assemble import build_pool, build_standby, build_tokenizers
+    from mlxd.supervisor.assemble import build_pool, build_standby, build_tokenizers, limits
     from mlxd.supervisor.clock import SystemClock
+    from mlxd.supervisor.reload import Reload
     from mlxd.supervisor.responses import Responses
     from mlxd.supervisor.run_directory import RunDirectory
     from mlxd.supervisor.server import Server
@@ -153,12 +156,16 @@ async def _serve(settings: "Settings", paths: "Paths", public: socket.socket) ->
             standby=standby.pids,
         )
         responses = Responses(settings, pools, paths.state_dir / "responses.db")
-        app = build_app(settings, catalog.build(settings, paths), pools, status, responses)
+        known = catalog.build(settings, paths)
+        app = build_app(settings, known, pools, status, responses)
 
         async def drain() -> None:
             await asyncio.gather(pools.shutdown(), standby.end())
 
-        server = Server(app, public, drain=drain, hurry=pools.hurry)
+        reload = Reload(settings, read, known.declare, lambda fresh: models.bound(limits(fresh)))
+        # A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
+        on_hangup = None if sys.stdin is not None and sys.stdin.isatty() else reload
+        server = Server(app, public, drain=drain, hurry=pools.hurry, reload=on_hangup)
         own = runfile.own(url, _version(), settings.server.api_key)
         runfile.write(paths.state_dir, own)
 

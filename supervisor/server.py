@@ -48,10 +48,12 @@ class Server:
         *,
         drain: Callable[[], Awaitable[None]],
         hurry: Callable[[], None],
+        reload: Callable[[], object] | None = None,
     ) -> None:
         self._listener = listener
         self._drain = drain
         self._hurry = hurry
+        self._reload = reload
         self._stop = asyncio.Event()
         self._hurried = asyncio.Event()
         config = uvicorn.Config(
@@ -70,7 +72,7 @@ class Server:
         self._uvicorn = _Uvicorn(config, self._stop)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT and return when all is over; a second signal hurries."""
+        """Serve until SIGTERM or SIGINT and return when all is over; a second one hurries, SIGHUP reloads."""
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
@@ -100,6 +102,9 @@ class Server:
         await serving
 
     def _on_signal(self, number: int) -> None:
+        if number == signal.SIGHUP and self._reload is not None and not self._stop.is_set():
+            self._reload()
+            return
         if self._stop.is_set():
             logger.warning("signal=%s hurrying", signal.Signals(number).name)
             self._hurried.set()

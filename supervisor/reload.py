@@ -1,0 +1,53 @@
+"""Take a changed configuration while requests run; a mistake in it changes nothing."""
+
+import logging
+from collections.abc import Callable
+
+from mlxd.config.settings import Settings
+from mlxd.protocol.errors import ConfigError
+
+logger = logging.getLogger("mlxd.reload")
+
+
+class Reload:
+    """Read the settings again and hand them on: models and their limits change at once.
+
+    A running worker keeps what it was started with. What was bound or built at start is named in the log as waiting
+    for a restart.
+    """
+
+    def __init__(
+        self, settings: Settings, read: Callable[[], Settings], *takers: Callable[[Settings], None]
+    ) -> None:
+        self._settings = settings
+        self._read = read
+        self._takers = takers
+
+    def __call__(self) -> bool:
+        """Reload; tell whether the configuration could be read."""
+        try:
+            fresh = self._read()
+        except ConfigError as error:
+            logger.error("reload refused, all stays as it was: %s", error.message)
+            return False
+        for name in needs_restart(self._settings, fresh):
+            logger.warning("reload: %s changes with the next start only", name)
+        for take in self._takers:
+            take(fresh)
+        self._settings = fresh
+        logger.info("reload done models=%d", len(fresh.models))
+        return True
+
+
+def needs_restart(old: Settings, new: Settings) -> list[str]:
+    """Return the changed keys that a running daemon does not take."""
+    changed = [
+        f"server.{key}"
+        for key in old.server.__struct_fields__
+        if getattr(old.server, key) != getattr(new.server, key)
+    ]
+    if (old.memory.budget, old.memory.wired) != (new.memory.budget, new.memory.wired):
+        changed.append("memory.budget")
+    if old.defaults.standby_workers != new.defaults.standby_workers:
+        changed.append("defaults.standby_workers")
+    return changed

@@ -1,0 +1,80 @@
+"""A changed configuration is taken while requests run; a broken one changes nothing."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.daemon import Daemon
+from support.deadline import until
+
+from mlxd.config.load import load
+from mlxd.config.settings import Settings
+from mlxd.supervisor.cli.reload import option
+from mlxd.supervisor.reload import needs_restart
+
+PLAIN: dict[str, Any] = {"hub": False, "defaults": {"standby_workers": 0}}
+
+
+def configured(demo: Path, **changes: Any) -> dict[str, Any]:
+    """Return a configuration that gives the demo model's folder a name of the user's own."""
+    models = [{"id": "mine", "source": str(demo), "aliases": ["gpt-4o"]}]
+    return PLAIN | {"models": models} | changes
+
+
+def names(daemon: Daemon) -> set[str]:
+    """Return the ids of the models the daemon lists."""
+    return {model["id"] for model in daemon.get("/v1/models")["data"]}
+
+
+@pytest.fixture
+def demo() -> Path:
+    """Give the folder of the demo model."""
+    from mlxd.config import demo
+
+    return Path(demo.__file__).parent / "demo_model"
+
+
+def test_a_new_model_is_known_and_a_loaded_one_stays(running_daemon: Any, demo: Path) -> None:
+    daemon = running_daemon(PLAIN)
+    pid = daemon.post("/v1/models/load", {"model": "mlxd-demo"})["pid"]
+
+    daemon.place.configure(configured(demo))
+    answer = daemon.ctl("reload")
+
+    assert answer.returncode == 0, answer.stderr
+    until(lambda: "mine" in names(daemon), within=30, what="the new model is listed")
+    assert [model["pid"] for model in daemon.ps()] == [pid]
+    body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
+    assert daemon.post("/v1/chat/completions", body)["model"] == "mine"
+
+
+def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path) -> None:
+    daemon = running_daemon(configured(demo))
+    daemon.place.configure(configured(demo, defaults={"idle_timeout": "banana"}))
+
+    answer = daemon.ctl("reload")
+    assert answer.returncode == 2
+    assert "idle_timeout" in answer.stderr
+
+    os.kill(daemon.pid, signal.SIGHUP)
+    until(lambda: "reload refused" in daemon.log, within=30, what="the refusal is logged")
+    assert "mine" in names(daemon)
+
+
+def test_without_a_daemon_there_is_nothing_to_reload(home: Any) -> None:
+    assert home.ctl("reload").returncode == 3
+
+
+def test_what_was_bound_at_the_start_is_named_as_waiting() -> None:
+    old = load(None, {})
+    new = load(None, {"MLXD_SERVER_PORT": "1234", "MLXD_MEMORY_BUDGET": "50%", "MLXD_HUB": "false"})
+    assert isinstance(old, Settings)
+    assert needs_restart(old, new) == ["server.port", "memory.budget"]
+
+
+@pytest.mark.parametrize("line", [["mlxd", "--config", "a"], ["mlxd", "--config=a", "--port", "1"]])
+def test_the_configuration_of_the_running_daemon_is_the_one_checked(line: list[str]) -> None:
+    assert option(line, "--config") == "a"
+    assert option(["mlxd"], "--config") is None
