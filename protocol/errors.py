@@ -234,6 +234,11 @@ class WorkerDied(WorkerError):
 
     code = "worker_died"
 
+    def __init__(self, message: str, *, may_retry: bool = False) -> None:
+        super().__init__(message)
+        self.may_retry = may_retry
+        """Whether nobody wanted it to end, so that another worker may do better."""
+
 
 class WorkerStopFailed(WorkerError):
     """Say which pid could not be ended."""

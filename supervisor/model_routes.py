@@ -1,5 +1,6 @@
 """Serve the calls that a model answers: find it, wait for its worker, pass the request on."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,8 +16,10 @@ from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
 from mlxd.supervisor import body, refusal, request_trace, upstream
 from mlxd.supervisor.answer import Answer, RawHeaders
+from mlxd.supervisor.keepalive import PlainVoice
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
+from mlxd.supervisor.second_try import second_try
 
 GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
 """Kinds that write text."""
@@ -66,9 +69,9 @@ class ModelCall:
         head = peek(content)
         spec = resolve(self.catalog, head.model, scope["path"], self.kinds)
         request_trace.of(scope).model = spec.id
-        answer = Answer(
-            send, dialect.of_path(scope["path"]), streaming=head.stream and not self.counts
-        )
+        tongue = dialect.of_path(scope["path"])
+        voice = PlainVoice(tongue, lambda: self.pool.note(spec.id))
+        answer = Answer(send, tongue, streaming=head.stream and not self.counts, voice=voice)
         call = upstream.Call(_target(scope), passed_on(scope), content)
         await while_present(receive, self._serve(scope, spec, head, call, answer))
 
@@ -77,9 +80,15 @@ class ModelCall:
     ) -> None:
         wait = self.pool.lease_counter if self.counts else self.pool.lease
 
-        async def relay() -> None:
+        async def attempt() -> None:
+            asked_at = time.monotonic()
             async with wait(spec, keep_alive=head.keep_alive) as lease:
+                waited_ms = round((time.monotonic() - asked_at) * 1000)
+                answer.extra_headers = [(b"x-mlxd-queued-ms", str(waited_ms).encode())]
                 await upstream.relay(lease, call, answer)
+
+        async def relay() -> None:
+            await second_try(attempt, lambda: answer.has_content, spec.id)
 
         await answered(scope, answer, self.settings.server.keepalive_interval, relay)
 

@@ -14,9 +14,9 @@ from mlxd.config.catalog import ModelSpec
 from mlxd.protocol import control
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
-from mlxd.protocol.lifecycle import ALIVE, WorkerState
+from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import events, lifecycle, watchdog
+from mlxd.supervisor import events, lifecycle, memory, watchdog
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.events import Effect, Event
 from mlxd.supervisor.grants import Grant
@@ -24,6 +24,9 @@ from mlxd.supervisor.lifecycle import Life, Policy
 from mlxd.supervisor.process import Callbacks, Child, Launcher
 
 logger = logging.getLogger("mlxd.worker")
+
+_UNWANTED_ENDS = (None, StopReason.POISONED, StopReason.EVICTED)
+"""Why a worker is leaving whose requests another one may serve: it died, said it must, or died while it was drained."""
 
 _HAS_MODEL = (WorkerState.LOADING, WorkerState.READY, WorkerState.DRAINING)
 
@@ -180,10 +183,7 @@ class WorkerHandle:
                 )
                 self._signal(signal.SIGTERM)
             case events.Kill():
-                logger.error(
-                    "model=%s did not leave after SIGTERM, SIGKILL pid=%s", self.spec.id, self.pid
-                )
-                self._signal(signal.SIGKILL)
+                self._kill()
             case events.FailLeases(message=message):
                 self._fail_leases(message)
 
@@ -210,11 +210,19 @@ class WorkerHandle:
         if self._child:
             self._child.signal(number)
 
+    def _kill(self) -> None:
+        logger.error(
+            "model=%s did not leave after SIGTERM, SIGKILL pid=%s footprint=%d available=%d",
+            self.spec.id, self.pid, memory.footprint(self.pid or 0), memory.available_bytes(),
+        )  # fmt: skip
+        self._signal(signal.SIGKILL)
+
     def _fail_leases(self, message: str) -> None:
         leases, self._leases = self._leases, set()
+        may_retry = self.life.stop_reason in _UNWANTED_ENDS
         for lease in leases:
             if not lease.failed.done():  # a task that awaited it and was cancelled took it along
-                lease.failed.set_result(WorkerDied(message))
+                lease.failed.set_result(WorkerDied(message, may_retry=may_retry))
 
     def _on_message(self, message: control.FromWorker) -> None:
         match message:
@@ -243,6 +251,9 @@ class WorkerHandle:
             Path(self.socket).unlink(missing_ok=True)
             self.socket = None
         logger.info("model=%s reaped pid=%s exit=%s", self.spec.id, pid, exit_code)
+        if self.life.killed:  # whether the machine got it all back is what an operator must know
+            available = memory.available_bytes()
+            logger.error("model=%s was killed pid=%s available=%d", self.spec.id, pid, available)
         self.handle(events.Exited(cause(self.spec.id, exit_code)))
 
     def _arm(self) -> None:

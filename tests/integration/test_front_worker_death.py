@@ -7,22 +7,94 @@ import httpx
 import pytest
 from support.deadline import eventually
 from support.front import Front, running_front
-from support.upstream_app import frame
+from support.upstream_app import DONE, frame
 
 from mlxd.protocol import sse
 from mlxd.protocol.errors import WorkerDied
 
 DIED = WorkerDied("the worker of org/tiny was ended by SIGKILL")
+CRASHED = WorkerDied(DIED.message, may_retry=True)
 
 
-def kill(front: Front) -> None:
+def kill(front: Front, error: WorkerDied = DIED) -> None:
     """Break the connections, then report the end as the reap does."""
     front.worker.die()
-    front.pool.fail_leases(DIED)
+    front.pool.fail_leases(error)
+
+
+@pytest.mark.parametrize("interval", [0.01, 60.0])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_before_the_first_byte_another_worker_answers(stream: bool, interval: float) -> None:
+    """Given a stream that may have been kept alive by comments, when its worker dies, its client sees an answer."""
+    async with running_front(keepalive_interval=interval) as front:
+        front.worker.before_head = asyncio.Event()
+        asking = asyncio.create_task(
+            front.client.post("/v1/chat/completions", json=front.chat(stream=stream))
+        )
+        await front.worker.arrived.wait()
+        front.worker.die()
+        front.worker.before_head.set()
+        front.pool.fail_leases(CRASHED)
+        response = await asking
+    assert response.status_code == 200
+    assert response.content.endswith(frame("hello") + DONE)
+    first, second = front.worker.seen
+    assert first.body == second.body
+
+
+async def test_a_stream_of_which_only_the_head_is_out_is_answered_by_another_worker() -> None:
+    async with running_front() as front:
+        gate = asyncio.Event()
+        front.worker.steps = [gate, frame("hello"), DONE]
+        async with front.client.stream(
+            "POST", "/v1/chat/completions", json=front.chat()
+        ) as response:
+            front.worker.die()
+            gate.set()
+            front.pool.fail_leases(CRASHED)
+            content = await response.aread()
+    assert content == frame("hello") + DONE
+
+
+async def test_a_second_death_is_the_answer() -> None:
+    async with running_front() as front:
+        front.worker.before_head = asyncio.Event()
+        asking = asyncio.create_task(front.client.post("/v1/chat/completions", json=front.chat()))
+        for number in (1, 2):
+            await eventually(lambda number=number: len(front.worker.seen) == number)  # type: ignore[misc]
+            kill(front, CRASHED)
+        response = await asking
+    assert (response.status_code, len(front.worker.seen)) == (503, 2)
+    assert response.json()["error"]["code"] == "worker_died"
+
+
+async def test_after_the_first_byte_no_other_worker_is_asked() -> None:
+    async with running_front() as front:
+        front.worker.steps = [frame("one"), asyncio.Event()]
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with front.client.stream(
+                "POST", "/v1/chat/completions", json=front.chat()
+            ) as response:
+                async for chunk in response.aiter_raw():
+                    if chunk == frame("one"):
+                        kill(front, CRASHED)
+        assert len(front.worker.seen) == 1
+
+
+async def test_for_a_client_that_left_no_other_worker_is_asked() -> None:
+    async with running_front() as front:
+        front.worker.before_head = asyncio.Event()
+        asking = asyncio.create_task(front.client.post("/v1/chat/completions", json=front.chat()))
+        await front.worker.arrived.wait()
+        asking.cancel()
+        await asyncio.wait((asking,))
+        await eventually(lambda: not front.pool.leases)
+        front.worker.die()
+        assert len(front.worker.seen) == 1 and front.pool.asked == [("org/tiny", None)]
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_before_the_first_byte_it_is_a_503(stream: bool) -> None:
+async def test_an_end_that_was_wanted_is_a_503_before_the_first_byte(stream: bool) -> None:
     async with running_front() as front:
         front.worker.before_head = asyncio.Event()
         asking = asyncio.create_task(

@@ -97,10 +97,18 @@ async def test_a_worker_that_is_killed_fails_its_requests_and_the_next_one_start
     launcher.last.exit(-signal.SIGKILL)
     for lease in leases:
         error = await soon(lease.failure())
-        assert isinstance(error, WorkerDied) and "SIGKILL" in str(error)
+        assert isinstance(error, WorkerDied) and "SIGKILL" in str(error) and error.may_retry
     for request in requests:
         await request.end()
     assert (await Request(pool, model("a")).lease()).pid == FIRST_PID + 1
+
+
+async def test_requests_that_somebody_had_stopped_are_not_for_another_worker() -> None:
+    launcher = FakeLauncher()
+    pool = make_pool(launcher)
+    lease = await Request(pool, model("a")).lease()
+    await soon(pool.unload(model("a"), force=True))
+    assert not (await soon(lease.failure())).may_retry
 
 
 async def test_a_start_that_the_system_refuses_is_answered_and_tried_again_later() -> None:
