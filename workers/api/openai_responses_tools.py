@@ -148,7 +148,9 @@ def _offered(
             described = "Run a command on the user's machine."
             tool = Tool(name=LOCAL_SHELL, description=described, parameters=_SHELL_PARAMETERS)
             yield tool, Callee(CallKind.LOCAL_SHELL, LOCAL_SHELL)
-        case kind if kind not in _DROPPED:
+        case str(kind) if kind in _DROPPED:
+            return
+        case kind:
             raise _unknown(kind, f"{path}.type")
 
 
@@ -222,7 +224,7 @@ def _allowed(
     names = {
         _find(entry, offered, f"tool_choice.tools[{index}]")
         for index, entry in enumerate(given.tools)
-        if entry.get("type") not in _DROPPED
+        if str(entry.get("type")) not in _DROPPED
     }
     tools = tuple(tool for tool in offered.tools if tool.name in names)
     return _required(tools) if given.mode == "required" else (tools, None)

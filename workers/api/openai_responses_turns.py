@@ -84,10 +84,7 @@ def transcript(value: msgspec.Raw, instructions: str | None) -> Transcript:
     found = Transcript()
     if instructions:
         found.say(Role.SYSTEM, instructions)
-    try:
-        given = msgspec.json.decode(bytes(value) or b"null", type=str | list[Item] | None)
-    except msgspec.ValidationError:
-        raise InvalidRequest("input: expected a string or a list of items", field="input") from None
+    given = _decoded(value)
     if isinstance(given, str):
         found.say(Role.USER, given)
     for index, item in enumerate(given if isinstance(given, list) else ()):
