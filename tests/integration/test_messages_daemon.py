@@ -91,6 +91,17 @@ def test_the_model_calls_a_tool(shared_daemon: Daemon) -> None:
     assert last.stop_reason == "end_turn"
 
 
+def test_thinking_ends_where_its_budget_does(shared_daemon: Daemon) -> None:
+    with client(shared_daemon) as sdk:
+        for tokens in (3, 1000):
+            thinking = {"type": "enabled", "budget_tokens": tokens}
+            message = sdk.messages.create(**asked(max_tokens=1100, thinking=thinking))
+            spent = message.to_dict()["usage"]["output_tokens_details"]["thinking_tokens"]
+            assert spent <= tokens + 2, "the marks count too"
+            assert message.content[-1].type == "text"
+    assert spent > 5, "left alone, it takes longer"
+
+
 def test_keep_alive_is_honoured(running_daemon: RunDaemon) -> None:
     daemon = running_daemon()
     body = {"model": "demo", "max_tokens": 2, "messages": HI}

@@ -36,6 +36,8 @@ class AnswerFormat(Protocol):
 
     reads_calls: bool
     """Tools may be offered."""
+    thinking_marks: tuple[int, int] | None
+    """The tokens that open and close a block of reasoning, None where no single ones do."""
 
     def opened_by(self, prompt: str) -> bool:
         """Say whether a rendered prompt ends inside a block of reasoning."""
@@ -72,6 +74,7 @@ class MarkedFormat:
             tool_start=tokenizer.tool_call_start if self.reads_calls else "",
             tool_end=tokenizer.tool_call_end if self.reads_calls else "",
         )
+        self.thinking_marks = _marks(tokenizer) if thinks else None
 
     def opened_by(self, prompt: str) -> bool:
         """Say whether a rendered prompt ends inside a block of reasoning."""
@@ -104,10 +107,19 @@ class MarkedFormat:
         return marked_grammar.write(draft, want, self._markup, notation_of(self._tokenizer))
 
 
+def _marks(tokenizer: Any) -> tuple[int, int] | None:
+    opening, closing = (
+        tokenizer.encode(text, add_special_tokens=False)
+        for text in (tokenizer.think_start, tokenizer.think_end)
+    )
+    return (opening[0], closing[0]) if len(opening) == len(closing) == 1 else None
+
+
 class HarmonyFormat:
     """Read channels."""
 
     reads_calls = True
+    thinking_marks: tuple[int, int] | None = None
 
     def opened_by(self, prompt: str) -> bool:
         """Say no: every answer begins with a header."""

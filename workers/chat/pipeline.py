@@ -12,12 +12,13 @@ from mlxd.workers.chat.formats import Splits
 from mlxd.workers.chat.grammars import Grammars
 from mlxd.workers.chat.reader import Reader
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls
-from mlxd.workers.chat.template import PromptWriter
+from mlxd.workers.chat.template import Prompt, PromptWriter
 from mlxd.workers.chat.token_text import TokenText
 from mlxd.workers.engine.detokenize import Detokenizer
-from mlxd.workers.engine.grammar import CompiledGrammar
+from mlxd.workers.engine.grammar import RowGrammar
 from mlxd.workers.engine.handle import Engine, Generation
 from mlxd.workers.engine.request import GenerateRequest
+from mlxd.workers.engine.thinking_budget import ThinkingBudget
 from mlxd.workers.model import TextModel
 
 _SEED_MASK = 2**63 - 1
@@ -145,9 +146,27 @@ class Pipeline:
                 midway=bool(request.prefill) and not prompt.opens_reasoning,
             ),
             parallel_calls=request.parallel_calls,
-            grammar=grammar,
+            grammar=self._within_budget(request, prompt, grammar),
         )
         return Answers(rows)
+
+    def _within_budget(
+        self, request: ChatRequest, prompt: Prompt, grammar: RowGrammar | None
+    ) -> RowGrammar | None:
+        """Return the grammar with an end to reasoning; one that leaves no token for an answer is no budget."""
+        marks, budget = self.writer.format.thinking_marks, request.thinking_budget
+        limit = request.controls.max_tokens
+        if marks is None or budget is None or (limit is not None and budget + 1 >= limit):
+            return grammar
+        opening, closing = marks
+        return ThinkingBudget(
+            tokens=budget,
+            opening=opening,
+            closing=closing,
+            is_open=prompt.opens_reasoning,
+            width=self.model.vocab_size,
+            inner=grammar,
+        )
 
     async def complete(self, request: CompletionRequest) -> Answers:
         """Queue plain continuations: all answers to the first prompt, then all to the second, and so on."""
@@ -190,7 +209,7 @@ class Pipeline:
         field: str,
         splitter: Callable[[], Splits | None] = lambda: None,
         parallel_calls: bool = True,
-        grammar: CompiledGrammar | None = None,
+        grammar: RowGrammar | None = None,
     ) -> list[Row]:
         """Queue all choices of one prompt, or none."""
         rows: list[Row] = []

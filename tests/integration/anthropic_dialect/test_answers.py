@@ -20,6 +20,8 @@ from support.anthropic_calls import (
 )
 from support.scripted_engine import ScriptedEngine
 
+from mlxd.workers.engine.thinking_budget import ThinkingBudget
+
 THOUGHT = "<think>\nhm\n</think>\n\n"
 
 
@@ -197,6 +199,21 @@ async def test_the_model_thinks_where_it_is_asked_to(
 ) -> None:
     await message(client, thinking=thinking)
     assert prompt(script).endswith(f"<|im_start|>assistant\n{end}")
+
+
+async def test_a_budget_of_thinking_reaches_the_engine_unless_it_leaves_no_room_for_an_answer(
+    client: httpx.AsyncClient, script: ScriptedEngine
+) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    await message(client, max_tokens=1026, thinking=thinking)
+    budget = script.seen[-1].grammar
+    assert isinstance(budget, ThinkingBudget)
+    marks = [script.tokenizer.encode(mark) for mark in ("<think>", "</think>")]
+    assert [[budget.opening], [budget.closing]] == marks
+    assert (budget.tokens, budget.is_open) == (1024, True)
+    for fields in ({"thinking": thinking, "max_tokens": 1025}, {"thinking": {"type": "adaptive"}}):
+        await message(client, **fields)
+        assert script.seen[-1].grammar is None
 
 
 async def test_an_answer_goes_on_from_the_words_put_into_its_mouth(
