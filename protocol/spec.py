@@ -32,5 +32,11 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     chat_template: str | None = None
     """Overrides the folder's own template."""
     adapter: str | None = None
+    prompt_cache_memory: int = 0
+    """Bytes that states of prompts may take in memory, 0 = none are kept."""
+    prompt_cache_disk: int = 0
+    """Bytes they may take on disk, 0 = none."""
+    prompt_cache_folder: str | None = None
+    """Where all models keep theirs; None = not on disk."""
     tokenizer_only: bool = False
     """Read no weights and answer nothing but how many tokens a prompt has."""

@@ -5,6 +5,7 @@ import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -13,11 +14,16 @@ from support import tiny_models
 from mlxd.protocol.errors import MlxdError
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine.inbox import Cancel, Inbox, Submit
 from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
 from mlxd.workers.engine.request import FinishReason, GenerateRequest, Sampling, TokenOutput
+from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.sequence import Delivery
 from mlxd.workers.engine.stats import BatchStats, Board
+from mlxd.workers.prompt_cache import caches
+from mlxd.workers.prompt_cache.disk_tier import DiskTier
+from mlxd.workers.prompt_cache.tiers import PromptCache
 
 GREEDY = Sampling(temperature=0)
 STEPS = 20_000
@@ -55,7 +61,7 @@ def request(
 class Rig:
     """Hold a loop and what came out of it."""
 
-    def __init__(self, lane: Lane, **changes: Any) -> None:
+    def __init__(self, lane: Lane, reuse: Reuse | None = None, **changes: Any) -> None:
         self.lane = replace(lane, **changes)
         self.inbox = Inbox()
         self.board = Board(self.lane.bounds.max_batch)
@@ -63,15 +69,17 @@ class Rig:
         self.beats: list[tuple[int, int]] = []
         self.broken = False
         outlets = Outlets(self._publish, self._beat, lambda error: self.broken)
-        self.loop = EngineLoop(self.lane, self.inbox, self.board, outlets)
+        self.loop = EngineLoop(self.lane, self.inbox, self.board, outlets, reuse)
         self._uids = itertools.count(1)
         self._outputs: dict[int, list[TokenOutput]] = {}
         self._errors: dict[int, MlxdError] = {}
+        self._cached: dict[int, int] = {}
 
     def _publish(self, news: list[Delivery]) -> None:
         self.hand_overs.append(news)
         for item in news:
             self._outputs[item.uid] += item.outputs
+            self._cached[item.uid] = item.cached_tokens
             if item.error is not None:
                 assert item.uid not in self._errors, "a row failed twice"
                 self._errors[item.uid] = item.error
@@ -112,6 +120,10 @@ class Rig:
         """Return a row's tokens."""
         return [output.token for output in self._outputs[uid]]
 
+    def cached(self, uid: int) -> int:
+        """Return how many tokens of a row's prompt were known."""
+        return self._cached[uid]
+
     def hand_overs_of(self, uid: int) -> list[int]:
         """Return in which hand-overs a row's tokens came."""
         return [at for at, news in enumerate(self.hand_overs) if any(d.uid == uid for d in news)]
@@ -129,6 +141,15 @@ class Rig:
     def stats(self) -> BatchStats:
         """Return the published counts."""
         return self.board.read()
+
+
+def remembering(
+    lane: Lane, memory: int = 1 << 30, disk: Path | None = None, disk_bytes: int = 1 << 30
+) -> Reuse:
+    """Return a prompt cache of its own for a rig."""
+    tier = DiskTier(disk, "tiny", disk_bytes) if disk is not None else None
+    limit = caches.trim_limit(batches.new_cache(lane.model))
+    return Reuse(PromptCache(memory, tier), limit, wanted=memory)
 
 
 def alone(lane: Lane, item: GenerateRequest) -> list[int]:

@@ -96,6 +96,11 @@ def _merge(caches: Rows[Rows[Any]]) -> list[Any]:
     return [layers[0].merge(list(layers)) for layers in zip(*caches, strict=True)]
 
 
+def part(cache: Rows[Any], place: int) -> list[Any]:
+    """Return the cache of one row out of that of several."""
+    return [entry.extract(place) for entry in cache]
+
+
 def read_slice(model: Model, row: Sequence, tokens: int) -> None:
     """Read so many more prompt tokens of one row into its own cache."""
     if row.cache is None:
@@ -174,6 +179,10 @@ class DecodeBatch:
             if eager:
                 mx.eval(mine.state)
 
+    def extract(self, row: Sequence) -> list[Any]:
+        """Return the cache of one row, to be looked at before the next step."""
+        return self._cache if self._alone else part(self._cache, self.rows.index(row))
+
     def remove(self, uids: set[int]) -> bool:
         """Drop rows, whose tokens in flight are never looked at; tell whether there were any."""
         keep = [i for i, row in enumerate(self.rows) if row.uid not in uids]
@@ -188,7 +197,7 @@ class DecodeBatch:
             return True
         index = mx.array(keep)
         if len(keep) == 1:
-            self._cache, self._alone = [entry.extract(keep[0]) for entry in self._cache], True
+            self._cache, self._alone = part(self._cache, keep[0]), True
         else:
             self._keep(index)
         self._inputs = self._inputs[index]

@@ -6,18 +6,20 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import mlx.core as mx
 
-from mlxd.protocol.errors import InternalError, MlxdError, WorkerDied
+from mlxd.protocol.errors import InternalError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.inbox import Cancel, Inbox, Leave, Limit, Message, Shrink, Submit
 from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
 from mlxd.workers.engine.request import FinishReason, TokenOutput
+from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.sampling import fold_seed
-from mlxd.workers.engine.sequence import Delivery, Sequence, SequenceState
+from mlxd.workers.engine.sequence import Delivery, Sequence, SequenceState, as_answer, views
 from mlxd.workers.engine.stats import Board, Counters
 
 log = logging.getLogger(__name__)
@@ -59,13 +61,16 @@ class Outlets:
 class EngineLoop:
     """Own all rows between submission and end; every method runs on the engine thread."""
 
-    def __init__(self, lane: Lane, inbox: Inbox, board: Board, outlets: Outlets) -> None:
+    def __init__(
+        self, lane: Lane, inbox: Inbox, board: Board, outlets: Outlets, reuse: Reuse | None = None
+    ) -> None:
         self._lane = lane
         self._inbox = inbox
         self._board = board
         self._outlets = outlets
         self._waiting: dict[int, Sequence] = {}
-        self._prompts = Prompts(lane.model)
+        self._reuse = reuse or Reuse()
+        self._prompts = Prompts(lane.model, self._reuse)
         self._batch = batches.DecodeBatch(lane.model, lane.vocab)
         self._outbox: list[Delivery] = []
         self._thread = threading.get_ident()
@@ -88,6 +93,8 @@ class EngineLoop:
         for row in (*self._waiting.values(), *self._running()):
             self._outbox.append(Delivery(row.uid, error=self._leave.error))
         self._hand_over()
+        if self._leave.code is ExitCode.OK:
+            self._reuse.finish()
         return self._leave
 
     def _rest(self) -> None:
@@ -95,9 +102,11 @@ class EngineLoop:
         self._show(full=True)
         messages = self._inbox.wait(REST_SECONDS)
         if not messages:
+            while not messages and not self._reuse.rest():
+                messages = self._inbox.take()
             mx.clear_cache()
             self._show(full=True)
-            messages = self._inbox.wait()
+            messages = messages or self._inbox.wait()
         self._take(messages)
 
     def step(self) -> None:
@@ -106,16 +115,21 @@ class EngineLoop:
         self._take(self._inbox.take())
         if self._leave is not None:
             return
-        plan = self._plan()
+        waiting = self._ready()
+        plan = self._plan(waiting)
         self._preempt(plan.preempt)
-        for row in tuple(self._waiting.values())[: plan.admit]:
+        for row in waiting[: plan.admit]:
             del self._waiting[row.uid]
+            self._reuse.begin(row)
             self._join(self._prompts.add(row))
+        # What was known of a prompt need not be read.
+        slices = self._plan([]).slices if plan.admit else plan.slices
         if len(self._batch):
             self._decode()
             self._hand_over()
-        for piece in plan.slices:
+        for piece in slices:
             self._read(piece)
+        self._reuse.write()
         self.counters.steps += 1
         if self.counters.steps % CLEAR_STEPS == 0:
             mx.clear_cache()
@@ -138,30 +152,43 @@ class EngineLoop:
                     self._leave = self._leave or message
                 case Limit(memory, cache):
                     room = self._outlets.limit(memory, cache)
-                    bounds = replace(self._lane.bounds, cache_budget=room)
+                    bounds = replace(self._lane.bounds, cache_budget=self._reuse.resize(room))
                     self._lane = replace(self._lane, bounds=bounds)
                 case Shrink():
+                    self._reuse.shrink(busy=self.rows > 0)
                     mx.clear_cache()
                     self._show(full=True)
 
     def _drop(self, uid: int) -> bool:
         """Forget a row wherever it is; tell whether it was anywhere."""
         waited = self._waiting.pop(uid, None) is not None
-        return waited or self._prompts.drop(uid) or self._batch.remove({uid})
+        return waited or self._prompts.leave(uid) or self._release({uid})
+
+    def _release(self, uids: set[int]) -> bool:
+        """Take rows out of the batch, whose state may be of use to others."""
+        for row in self._batch.rows:
+            if row.uid in uids:
+                self._reuse.leave_batch(row, partial(self._batch.extract, row))
+        return self._batch.remove(uids)
+
+    def _ready(self) -> list[Sequence]:
+        running = len(self._prompts.rows) + len(self._batch)
+        free = self._lane.bounds.max_batch - running
+        return self._reuse.ready(self._waiting.values(), free, others_run=running > 0)
 
     def _running(self) -> tuple[Sequence, ...]:
         return (*self._prompts.rows.values(), *self._batch.rows)
 
-    def _plan(self) -> scheduler.Plan:
+    def _plan(self, waiting: list[Sequence]) -> scheduler.Plan:
         bounds = self._lane.bounds
-        if not self._waiting and not self._prompts.rows:
+        if not waiting and not self._prompts.rows:
             longest = max((len(row.tokens) for row in self._batch.rows), default=0) + 1
             if not scheduler.is_overgrown(len(self._batch), longest, bounds):
                 return scheduler.Plan()
         queues = scheduler.Queues(
-            waiting=_views(self._waiting.values(), bounds),
-            prefilling=_views(self._prompts.rows.values(), bounds),
-            decoding=_views(self._batch.rows, bounds),
+            waiting=views(waiting, bounds),
+            prefilling=views(self._prompts.rows.values(), bounds),
+            decoding=views(self._batch.rows, bounds),
             started=self._prompts.alone,
         )
         return scheduler.plan(queues, bounds, self._prompts.pace)
@@ -188,7 +215,7 @@ class EngineLoop:
         ended = {sampled.row.uid for sampled in news if self._accept(sampled)}
         self.counters.count_generated(len(news), len(ended), time.monotonic())
         if ended:
-            self._batch.remove(ended)
+            self._release(ended)
 
     def _accept(self, sampled: batches.Sampled) -> bool:
         """Take a row's token; tell whether it ends the row."""
@@ -249,7 +276,7 @@ class EngineLoop:
 
     def _fail(self, row: Sequence, error: Exception) -> None:
         self.counters.failed += 1
-        self._outbox.append(Delivery(row.uid, error=_as_answer(error)))
+        self._outbox.append(Delivery(row.uid, error=as_answer(error)))
 
     def _hand_over(self) -> None:
         if self._outbox:
@@ -263,24 +290,8 @@ class EngineLoop:
         counters.prompt_tokens = self._prompts.tokens_read
         if full or counters.memory_is_old(now):
             counters.cache_bytes = self._batch.nbytes + self._prompts.nbytes
+            counters.show_prompt_cache(self._reuse.stats())
             counters.active_memory_bytes = mx.get_active_memory()
             counters.cache_memory_bytes = mx.get_cache_memory()
             counters.peak_memory_bytes = mx.get_peak_memory()
         self._board.publish(counters.snapshot(), counters.speed)
-
-
-def _views(rows: Iterable[Sequence], bounds: scheduler.Bounds) -> tuple[scheduler.RowView, ...]:
-    return tuple(
-        scheduler.RowView(
-            row.uid,
-            row.to_prefill,
-            scheduler.expected_length(len(row.request.prompt), row.limit, len(row.tokens), bounds),
-        )
-        for row in rows
-    )
-
-
-def _as_answer(error: Exception) -> MlxdError:
-    if isinstance(error, MlxdError):
-        return error
-    return WorkerDied(f"the model failed on this request: {error}")

@@ -1,5 +1,6 @@
 """Read the prompts of rows that have joined, slice by slice; runs on the engine thread."""
 
+import functools
 import logging
 import time
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlxd.workers.engine import batch as batches
+from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.scheduler import Slice
 from mlxd.workers.engine.sequence import Sequence, SequenceState
 
@@ -40,8 +42,9 @@ class ReadPrompts:
 class Prompts:
     """Own the rows between admission and their first decode step."""
 
-    def __init__(self, model: batches.Model) -> None:
+    def __init__(self, model: batches.Model, reuse: Reuse) -> None:
         self._model = model
+        self._reuse = reuse
         self._alone: set[int] = set()
         self.rows: dict[int, Sequence] = {}
         self.pace: float | None = None
@@ -61,10 +64,18 @@ class Prompts:
     def add(self, row: Sequence) -> ReadPrompts | None:
         """Take a row; it comes back at once if there is nothing to read."""
         if not row.to_prefill:
-            return ReadPrompts([row], batches.new_cache(self._model), merged=False)
+            return _alone(row, row.cache or batches.new_cache(self._model))
         row.state = SequenceState.PREFILL
         self.rows[row.uid] = row
+        if row.cache is not None or _stops_early(row):
+            self._alone.add(row.uid)
         return None
+
+    def leave(self, uid: int) -> bool:
+        """Let a row go before its prompt is read; tell whether it was here."""
+        if uid in self.rows:
+            self._reuse.leave_prompt(self.rows[uid])
+        return self.drop(uid)
 
     def drop(self, uid: int) -> bool:
         """Forget a row; tell whether it was here."""
@@ -80,7 +91,7 @@ class Prompts:
             if len(rows) > 1:
                 cache = batches.read_side_by_side(self._model, rows)
             else:
-                batches.read_slice(self._model, rows[0], piece.tokens)
+                batches.read_slice(self._model, rows[0], _to_next_stop(rows[0], piece.tokens))
                 self._alone.add(rows[0].uid)
         except Exception as error:
             self._part(rows, error)
@@ -88,14 +99,15 @@ class Prompts:
         self._count(sum(row.prefilled for row in rows) - before, time.perf_counter() - begun)
         if piece.tokens * len(rows) >= CLEAR_TOKENS:
             mx.clear_cache()
+        for place, row in enumerate(rows):
+            self._reuse.reached(row, functools.partial(_own, row, cache, place))
         if rows[0].to_prefill:
             return None
         for row in rows:
             self.drop(row.uid)
         if cache is not None:
             return ReadPrompts(rows, cache, merged=True)
-        own, rows[0].cache = rows[0].cache, None
-        return ReadPrompts(rows, own or [], merged=False)
+        return _alone(rows[0], rows[0].cache or [])
 
     def _part(self, rows: list[Sequence], error: Exception) -> None:
         """Of several rows that failed together, find the one to blame by reading each alone."""
@@ -118,3 +130,20 @@ class Prompts:
             return
         pace = tokens / max(seconds, 1e-6)
         self.pace = pace if self.pace is None else (self.pace + pace) / 2
+
+
+def _alone(row: Sequence, cache: list[Any]) -> ReadPrompts:
+    row.cache = None
+    return ReadPrompts([row], cache, merged=False)
+
+
+def _own(row: Sequence, shared: list[Any] | None, place: int) -> list[Any]:
+    return batches.part(shared, place) if shared is not None else row.cache or []
+
+
+def _stops_early(row: Sequence) -> bool:
+    return bool(row.stops) and row.stops[0].position < len(row.tokens) - 1
+
+
+def _to_next_stop(row: Sequence, tokens: int) -> int:
+    return min(tokens, row.stops[0].position - row.prefilled) if row.stops else tokens

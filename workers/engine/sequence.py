@@ -1,12 +1,14 @@
 """Hold one row from its submission to its end, as the engine thread sees it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import msgspec
 
-from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.errors import MlxdError, WorkerDied
+from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.grammar import RowMatcher
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 from mlxd.workers.prompt_cache.checkpoints import Checkpoint
@@ -95,3 +97,22 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     def is_last(self) -> bool:
         """Whether the row is over with this."""
         return self.error is not None or any(output.finish_reason for output in self.outputs)
+
+
+def views(rows: Iterable[Sequence], bounds: scheduler.Bounds) -> tuple[scheduler.RowView, ...]:
+    """Return what planning needs of each row."""
+    return tuple(
+        scheduler.RowView(
+            row.uid,
+            row.to_prefill,
+            scheduler.expected_length(len(row.request.prompt), row.limit, len(row.tokens), bounds),
+        )
+        for row in rows
+    )
+
+
+def as_answer(error: Exception) -> MlxdError:
+    """Return what a row's caller is told of an error."""
+    if isinstance(error, MlxdError):
+        return error
+    return WorkerDied(f"the model failed on this request: {error}")

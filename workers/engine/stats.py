@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mlxd.workers.prompt_cache.stats import CacheStats
+
 WINDOW = 5.0
 """Seconds over which speed is measured."""
 MEMORY_SECONDS = 0.2
@@ -31,6 +33,9 @@ class BatchStats(msgspec.Struct, frozen=True, kw_only=True):
     cache_bytes: int = 0
     """Key-value caches of the rows at work."""
     prompt_cache_bytes: int = 0
+    """States of prompts kept for later requests."""
+    prompt_cache: CacheStats | None = None
+    """None where nothing is kept."""
     active_memory_bytes: int = 0
     cache_memory_bytes: int = 0
     """Freed buffers that MLX keeps for later."""
@@ -76,6 +81,7 @@ class Counters:
     preempted: int = 0
     cache_bytes: int = 0
     prompt_cache_bytes: int = 0
+    prompt_cache: CacheStats | None = None
     active_memory_bytes: int = 0
     cache_memory_bytes: int = 0
     peak_memory_bytes: int = 0
@@ -96,6 +102,11 @@ class Counters:
             return False
         self.memory_read_at = now
         return True
+
+    def show_prompt_cache(self, stats: CacheStats | None) -> None:
+        """Take over what the prompt cache counts by itself."""
+        self.prompt_cache = stats
+        self.prompt_cache_bytes = stats.bytes if stats is not None else 0
 
     def snapshot(self) -> BatchStats:
         """Return the counts as a value."""

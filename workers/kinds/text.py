@@ -19,9 +19,11 @@ from mlxd.workers.engine import detokenize, scheduler
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.engine.inbox import Leave
 from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.reuse import Reuse, share
 from mlxd.workers.engine.self_test import speak
 from mlxd.workers.engine.stats import Board
 from mlxd.workers.engine.validate import Window
+from mlxd.workers.kinds import prompt_states
 from mlxd.workers.kinds.registry import Surroundings
 from mlxd.workers.model import TextModel, context_length, eos_token_ids
 
@@ -34,7 +36,9 @@ CACHE_SHARE = 0.8
 class Text:
     """Own a text model and its loop."""
 
-    def __init__(self, model: TextModel, lane: Lane, around: Surroundings) -> None:
+    def __init__(
+        self, model: TextModel, lane: Lane, around: Surroundings, reuse: Reuse | None = None
+    ) -> None:
         spec = model.spec
         board = Board(lane.bounds.max_batch)
         capacity = lane.bounds.max_batch + spec.max_queue
@@ -48,7 +52,7 @@ class Text:
                 limits.set_limits(memory, cache).memory, model.weights_bytes
             ),
         )
-        self._loop: EngineLoop | None = EngineLoop(lane, around.inbox, board, outlets)
+        self._loop: EngineLoop | None = EngineLoop(lane, around.inbox, board, outlets, reuse)
         self._loop.counters.wired_limit_bytes = limits.wire(around.granted.wired)
         self.weights_bytes = model.weights_bytes
         self.context_length = model.context_length
@@ -90,14 +94,16 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
         words.eos_token_ids,
     )
     words.eos_token_ids = ends
-    lane = explore(model, spec, window, ends, _for_caches(around.granted.memory, size))
-    lane = speak(lane)
+    room = _for_caches(around.granted.memory, size)
+    kept = share(spec.prompt_cache_memory, room)
+    lane = speak(explore(model, spec, window, ends, room - kept))
+    reuse = prompt_states.open(spec, batches.new_cache(model), kept)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
         spec.model_id, time.perf_counter() - begun, size, window, lane.vocab, lane.bounds.max_batch,
     )  # fmt: skip
     text = TextModel(spec, words, lane.vocab, window, size, ends)
-    return Text(text, lane, around)
+    return Text(text, lane, around, reuse)
 
 
 def build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:

@@ -67,7 +67,7 @@ class PromptCache:
         self.limit = limit
         self._disk = disk
         self._memory = MemoryTier(
-            limit if disk is None else limit - limit // SPILL_SHARE,
+            _for_entries(limit, disk),
             wanted=self._lacking,
             leaving=self._spill,
         )
@@ -141,6 +141,18 @@ class PromptCache:
         lent = memory.unsaved() if everything else memory.endangered(memory.limit // 2)
         return self._writer.run(seconds, lent)
 
+    def resize(self, limit: int) -> None:
+        """Keep no more than so many bytes in memory from now on."""
+        self.limit = limit
+        self._memory.limit = _for_entries(limit, self._disk)
+        self._memory.shrink(self._memory.limit)
+        self._fit()
+
+    def release(self) -> None:
+        """Let all states go that are in memory: at once what is on disk too, the rest when a flush has written it."""
+        self._memory.shrink(0)
+        self._fit()
+
     def stats(self) -> CacheStats:
         """Return what is held and was done."""
         return CacheStats(
@@ -205,3 +217,7 @@ class PromptCache:
 
     def _restoring_bytes(self) -> int:
         return sum(restore.held for restore in self._restores.values())
+
+
+def _for_entries(limit: int, disk: DiskTier | None) -> int:
+    return limit if disk is None else limit - limit // SPILL_SHARE
