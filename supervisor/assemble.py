@@ -23,6 +23,7 @@ from mlxd.supervisor.memory import (
 )
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher, SpawnLauncher
+from mlxd.supervisor.stale_workers import NotingLauncher
 from mlxd.supervisor.standby import Patience, StandbyLauncher
 
 _ASK_GRACE_S = 5.0
@@ -100,10 +101,10 @@ def build_tokenizers(
     )
 
 
-def build_standby(settings: Settings) -> StandbyLauncher:
+def build_standby(settings: Settings, run_dir: Path) -> StandbyLauncher:
     """Return the launcher of all pools; it keeps nothing in reserve before it is opened."""
     return StandbyLauncher(
-        SpawnLauncher(),
+        NotingLauncher(SpawnLauncher(), run_dir),
         settings.defaults.standby_workers,
         patience=Patience(hello=settings.defaults.hello_timeout),
         has_memory=lambda: available_bytes() * _SPARE_SHARE >= total_bytes(),

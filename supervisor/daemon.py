@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,7 +121,7 @@ async def _serve(
 ) -> None:
     """Wire the parts together and serve until a signal."""
     from mlxd.config import catalog
-    from mlxd.supervisor import listener, memory, runfile, upstream
+    from mlxd.supervisor import listener, memory, runfile, stale_workers, upstream
     from mlxd.supervisor.app import build_app
     from mlxd.supervisor.assemble import build_pool, build_standby, build_tokenizers, limits
     from mlxd.supervisor.clock import SystemClock
@@ -135,8 +136,11 @@ async def _serve(
     sockets = RunDirectory(paths.run_dir)
     url = listener.url_of(public)
     try:
+        stale = stale_workers.find_stale(paths.run_dir)
         run_dir = sockets.create()
-        standby = build_standby(settings)
+        graces = stale_workers.Graces(terminate=settings.defaults.kill_grace)
+        threading.Thread(target=stale_workers.end_stale, args=(stale, graces), daemon=True).start()
+        standby = build_standby(settings, run_dir)
         models = build_pool(
             settings,
             log_dir=paths.log_dir,
