@@ -9,7 +9,7 @@ from typing import TypeVar
 from mlxd.config import model_folder
 from mlxd.config.hub_cache import HubCache
 from mlxd.config.model_folder import SERVED, ModelFolder
-from mlxd.config.settings import Defaults, ModelEntry, Settings
+from mlxd.config.settings import Defaults, ModelEntry, PromptCache, Settings
 from mlxd.config.spec import ModelSpec, Origin
 
 T = TypeVar("T")
@@ -43,6 +43,9 @@ def described(
         aliases=aliases,
         idle_timeout=defaults.idle_timeout,
         max_batch=defaults.max_batch,
+        prompt_cache=PromptCache(
+            memory=defaults.prompt_cache_memory, disk=defaults.prompt_cache_disk
+        ),
         context_length=folder.context_length,
         weights_bytes=folder.weights_bytes,
         quantization_bits=folder.quantization_bits,
@@ -77,11 +80,18 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         idle_timeout=_first(entry.idle_timeout, found.idle_timeout),
         max_batch=_first(entry.max_batch, found.max_batch),
         context_length=_first(entry.context_length, found.context_length),
-        prompt_cache=entry.prompt_cache,
+        prompt_cache=_prompt_cache(entry.prompt_cache or PromptCache(), settings.defaults),
         chat_template=parts.chat_template,
         adapter=parts.adapter,
         draft_model=parts.draft_model,
         error=found.error or (parts.problem and f"model {entry.id}: {parts.problem}"),
+    )
+
+
+def _prompt_cache(set_here: PromptCache, defaults: Defaults) -> PromptCache:
+    return PromptCache(
+        memory=_first(set_here.memory, defaults.prompt_cache_memory),
+        disk=_first(set_here.disk, defaults.prompt_cache_disk),
     )
 
 

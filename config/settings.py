@@ -72,6 +72,10 @@ class Defaults(Section, frozen=True, kw_only=True):
     """Time without requests after which a model is unloaded."""
     max_batch: Count
     """Sequences one model generates at the same time."""
+    prompt_cache_memory: Bytes
+    """Memory one model may take to remember prompts; 0 = none."""
+    prompt_cache_disk: Bytes
+    """Disk one model may take for the same; 0 = none."""
     standby_workers: CountOrZero
     """Processes kept ready for the next model."""
     max_queue: Count
@@ -106,7 +110,7 @@ class Responses(Section, frozen=True, kw_only=True):
 
 
 class PromptCache(Section, frozen=True, kw_only=True):
-    """Limit what a model's finished prompts may keep."""
+    """Limit what a model's finished prompts may keep; None = as under defaults, 0 = nothing."""
 
     memory: Bytes | None = None
     """Bytes in memory."""

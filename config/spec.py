@@ -43,7 +43,8 @@ class ModelSpec:
     """Text of a template that replaces the folder's own."""
     adapter: Path | None = None
     draft_model: Path | None = None
-    prompt_cache: PromptCache | None = None
+    prompt_cache: PromptCache = PromptCache()
+    """What it may take to remember prompts; nothing where no bytes are named."""
 
     def check(self) -> None:
         """Raise the error a request for this model gets, if it cannot be served."""

@@ -35,6 +35,7 @@ _SPARE_SHARE = 8
 _TOKENIZER_BYTES = 256 << 20
 """More than a process without weights ever asks MLX for."""
 _COSTS = "costs.json"
+_PROMPT_CACHE = "prompt-cache"
 
 
 def build_pool(
@@ -58,7 +59,7 @@ def build_pool(
         launcher=launcher or SpawnLauncher(),
         clock=clock,
         log_for=lambda model_id: WorkerLog(model_id, log_dir),
-        worker_spec=_worker_specs(settings, run_dir),
+        worker_spec=_worker_specs(settings, run_dir, state_dir=state_dir),
         footprint=footprint,
         budget=Budget(_gauges(settings), costs, clock, wire=settings.memory.wired),
     )
@@ -137,7 +138,7 @@ def policy(settings: Settings) -> Policy:
 
 
 def _worker_specs(
-    settings: Settings, run_dir: Path, prefix: str = ""
+    settings: Settings, run_dir: Path, prefix: str = "", state_dir: Path | None = None
 ) -> Callable[[ModelSpec], WorkerSpec]:
     numbers = itertools.count(1)
 
@@ -153,6 +154,9 @@ def _worker_specs(
             context_length=spec.context_length,
             chat_template=spec.chat_template,
             adapter=str(spec.adapter) if spec.adapter else None,
+            prompt_cache_memory=spec.prompt_cache.memory or 0,
+            prompt_cache_disk=spec.prompt_cache.disk or 0,
+            prompt_cache_folder=str(state_dir / _PROMPT_CACHE) if state_dir else None,
         )
 
     return worker_spec

@@ -90,7 +90,8 @@ class Budget:
 
     def need(self, spec: ModelSpec, budget: int) -> int:
         """Return what to have free before the model is started."""
-        size = Size(spec.weights_bytes, spec.kv_bytes_per_token, spec.context_length)
+        kept = spec.prompt_cache.memory or 0
+        size = Size(spec.weights_bytes, spec.kv_bytes_per_token, spec.context_length, kept)
         return need(size, self._costs.of(spec), budget)
 
     def cost(self, spec: ModelSpec) -> Cost | None:

@@ -21,6 +21,8 @@ class Size:
     weights_bytes: int
     kv_bytes_per_token: int | None = None
     context_length: int | None = None
+    prompt_cache_bytes: int = 0
+    """What may be kept of prompts beside the rows at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,4 +46,6 @@ def need(size: Size, cost: Cost | None, budget: int) -> int:
 
 def _estimate(size: Size) -> int:
     tokens = min(size.context_length or ALLOWED_TOKENS, ALLOWED_TOKENS)
-    return size.weights_bytes + tokens * (size.kv_bytes_per_token or 0) + PROCESS_BYTES
+    rows = tokens * (size.kv_bytes_per_token or 0)
+    # Prompts are kept as they come: no more than what rows take is expected of them before it was seen.
+    return size.weights_bytes + rows + min(size.prompt_cache_bytes, rows) + PROCESS_BYTES

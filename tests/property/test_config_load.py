@@ -68,6 +68,9 @@ def settings(draw: st.DrawFn) -> Settings:
         for name in names
     ]
     counts = ["max_batch", "standby_workers", "max_queue"]
+    kinds = dict.fromkeys(counts, COUNT) | dict.fromkeys(
+        ("prompt_cache_memory", "prompt_cache_disk"), SIZE
+    )
     return Settings(
         server=draw(
             st.builds(
@@ -90,7 +93,7 @@ def settings(draw: st.DrawFn) -> Settings:
             )
         ),
         defaults=msgspec.convert(
-            {key: draw(COUNT if key in counts else SECONDS) for key in Defaults.__struct_fields__},
+            {key: draw(kinds.get(key, SECONDS)) for key in Defaults.__struct_fields__},
             Defaults,
         ),
         responses=draw(st.builds(Responses, max_stored=st.integers(0, 10**6), max_bytes=SIZE)),

@@ -14,6 +14,7 @@ from mlxd.config.catalog import Catalog, ModelSpec, build
 from mlxd.config.hub_cache import HubCache
 from mlxd.config.load import load
 from mlxd.config.paths import Paths
+from mlxd.config.settings import PromptCache
 from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed, ModelNotFound
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.units import NEVER
@@ -74,6 +75,7 @@ def test_a_cached_model_is_served_under_its_id_as_the_defaults_say(house: House)
         path=snapshot,
         idle_timeout=300.0,
         max_batch=7,
+        prompt_cache=PromptCache(memory=2 * 10**9, disk=10**10),
         context_length=4096,
         weights_bytes=100,
         source="hub",
@@ -117,7 +119,7 @@ def test_an_entry_says_how_its_model_is_run(house: House) -> None:
     assert spec.aliases == ("other", "my-*")
     assert (spec.idle_timeout, spec.pin, spec.max_batch) == (NEVER, True, 3)
     assert spec.context_length == 512
-    assert spec.prompt_cache is not None and spec.prompt_cache.memory == 10**9
+    assert spec.prompt_cache == PromptCache(memory=10**9, disk=10**10)
     assert spec.draft_model == draft
     assert spec.adapter == house.root / "lora"
     assert spec.chat_template == "{{ messages }}"
