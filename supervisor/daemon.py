@@ -5,11 +5,11 @@ Only the standard library is imported up here: a spawned worker runs this module
 
 import argparse
 import asyncio
+import functools
 import os
 import socket
 import sys
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,6 +116,10 @@ def _refuse(reason: str, status: int) -> int:
     return status
 
 
+async def _drain(*ends: Callable[[], Awaitable[None]]) -> None:
+    await asyncio.gather(*(end() for end in ends))
+
+
 async def _serve(
     settings: "Settings", read: "Callable[[], Settings]", paths: "Paths", public: socket.socket
 ) -> None:
@@ -136,10 +140,8 @@ async def _serve(
     sockets = RunDirectory(paths.run_dir)
     url = listener.url_of(public)
     try:
-        stale = stale_workers.find_stale(paths.run_dir)
+        stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
         run_dir = sockets.create()
-        graces = stale_workers.Graces(terminate=settings.defaults.kill_grace)
-        threading.Thread(target=stale_workers.end_stale, args=(stale, graces), daemon=True).start()
         standby = build_standby(settings, run_dir)
         models = build_pool(
             settings,
@@ -162,10 +164,7 @@ async def _serve(
         responses = Responses(settings, pools, paths.state_dir / "responses.db")
         known = catalog.build(settings, paths)
         app = build_app(settings, known, pools, status, responses)
-
-        async def drain() -> None:
-            await asyncio.gather(pools.shutdown(), standby.end())
-
+        drain = functools.partial(_drain, pools.shutdown, standby.end)
         reload = Reload(settings, read, known.declare, lambda fresh: models.bound(limits(fresh)))
         # A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
         on_hangup = None if sys.stdin is not None and sys.stdin.isatty() else reload

@@ -8,6 +8,7 @@ environment that its supervisor gave it.
 import logging
 import os
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,12 @@ class Graces:
     terminate: float
     kill: float = 5.0
     """How long the kernel has after SIGKILL, before it is only reported."""
+
+
+def end_in_background(parent: Path, grace: float) -> None:
+    """Find stale workers now, before their folders are cleared away, and end them on a thread of its own."""
+    work = (find_stale(parent), Graces(terminate=grace))
+    threading.Thread(target=end_stale, args=work, name="stale workers", daemon=True).start()
 
 
 def find_stale(parent: Path) -> list[psutil.Process]:
