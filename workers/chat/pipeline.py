@@ -147,6 +147,7 @@ class Pipeline:
             ),
             parallel_calls=request.parallel_calls,
             grammar=self._within_budget(request, prompt, grammar),
+            prompt=prompt,
         )
         return Answers(rows)
 
@@ -210,13 +211,19 @@ class Pipeline:
         splitter: Callable[[], Splits | None] = lambda: None,
         parallel_calls: bool = True,
         grammar: RowGrammar | None = None,
+        prompt: Prompt | None = None,
     ) -> list[Row]:
         """Queue all choices of one prompt, or none."""
         rows: list[Row] = []
         try:
             for choice in range(controls.choices):
-                asked = self._generate(tokens, controls, choice, field)
-                generation = self._engine.submit(replace(asked, grammar=grammar))
+                asked = replace(
+                    self._generate(tokens, controls, choice, field),
+                    grammar=grammar,
+                    ends=prompt.ends if prompt is not None else (),
+                    system=prompt.system if prompt is not None else 0,
+                )
+                generation = self._engine.submit(asked)
                 reader = Reader(
                     detokenizer=Detokenizer(self.model.tokenizer),
                     prompt_tokens=len(tokens),

@@ -10,14 +10,17 @@ from typing import Any, TypeVar
 
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.workers.chat.formats import format_of
+from mlxd.workers.chat.message_ends import MessageEnds, find
 from mlxd.workers.chat.normalize import messages_for
-from mlxd.workers.chat.request import ChatRequest
+from mlxd.workers.chat.request import ChatRequest, Role
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
 from mlxd.workers.chat.want import Thinking
 from mlxd.workers.engine.detokenize import prepare
 
 _log = logging.getLogger(__name__)
 _THREADS = 4
+_MARKER = 64
+"""Characters that hold any special token."""
 T = TypeVar("T")
 
 
@@ -27,6 +30,10 @@ class Prompt:
 
     tokens: tuple[int, ...]
     thinking: Thinking
+    ends: tuple[int, ...] = ()
+    """Lengths of the beginnings that end with one of the last messages, as far as they can be told."""
+    system: int = 0
+    """Length of the system prompt it begins with; 0: none, or it cannot be told."""
 
     @property
     def opens_reasoning(self) -> bool:
@@ -58,7 +65,7 @@ class PromptWriter:
         """Do what takes a moment ahead of the first request: compile the template, make the tables of tokens."""
         prepare(self._tokenizer)
         if self._tokenizer.has_chat_template:
-            _log.debug("chat template: %s", self.traits)
+            _log.debug("chat template: %s, %s", self.traits, self.message_ends)
 
     async def chat(self, request: ChatRequest) -> Prompt:
         """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
@@ -95,7 +102,10 @@ class PromptWriter:
             ) from error
         if request.prefill:
             text = self.format.begun(text, request.prefill)
-        return Prompt(self._encode(text, special=False), self._thinking(text, request))
+        tokens = self._encode(text, special=False)
+        headed = request.turns[:1] and request.turns[0].role is Role.SYSTEM
+        system = self.message_ends.system(tokens) if headed else 0
+        return Prompt(tokens, self._thinking(text, request), self.message_ends.of(tokens), system)
 
     def _thinking(self, text: str, request: ChatRequest) -> Thinking:
         """Say where the prompt leaves reasoning; asked for is what would read the same with thinking switched on."""
@@ -110,6 +120,19 @@ class PromptWriter:
     def traits(self) -> TemplateTraits:
         """Say what the model's template takes; found out on first use."""
         return probe(lambda messages, **options: self._render(messages, None, options))
+
+    @cached_property
+    def message_ends(self) -> MessageEnds:
+        """Say how the model's template ends messages; found out on first use."""
+        special = frozenset(self._tokenizer.all_special_ids) | frozenset(
+            self._core.get_added_tokens_decoder() if self._core is not None else ()
+        )
+
+        def marker(text: str) -> int | None:
+            first = self._encode(text[:_MARKER], special=False)[:1]
+            return first[0] if first and first[0] in special else None
+
+        return find(lambda messages, **options: self._render(messages, None, options), marker)
 
     def _render(
         self,
