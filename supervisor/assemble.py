@@ -25,6 +25,8 @@ from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher, SpawnLauncher
 from mlxd.supervisor.stale_workers import NotingLauncher
 from mlxd.supervisor.standby import Patience, StandbyLauncher
+from mlxd.supervisor.wait_board import WaitBoard
+from mlxd.supervisor.worker_pools import WorkerPools
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""
@@ -73,6 +75,17 @@ def _gauges(settings: Settings) -> Gauges:
         footprint=footprint,
         peak=peak_footprint,
     )
+
+
+def build_pools(
+    settings: Settings, *, log_dir: Path, run_dir: Path, state_dir: Path, launcher: Launcher
+) -> WorkerPools:
+    """Return both pools, of models and of tokenizers, whose workers one launcher starts."""
+    models = build_pool(
+        settings, log_dir=log_dir, run_dir=run_dir, state_dir=state_dir, launcher=launcher
+    )
+    tokenizers = build_tokenizers(settings, log_dir=log_dir, run_dir=run_dir, launcher=launcher)
+    return WorkerPools(models, tokenizers, WaitBoard(models, SystemClock()))
 
 
 def build_tokenizers(

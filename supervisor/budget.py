@@ -110,8 +110,24 @@ class Budget:
                 self._learn(workers[name], before.get(name))
         return True
 
-    def grants(self, workers: Workers) -> dict[str, Grant]:
-        """Return the limits of all workers that run or start."""
+    def limited(self, spec: WorkerSpec, workers: Workers) -> WorkerSpec:
+        """Return what a worker that starts is told, its share included; the others hear of theirs first."""
+        grants = self._grants(workers)
+        worker, own = workers[spec.model_id], grants[spec.model_id]
+        worker.granted = own
+        self._tell(workers, grants)
+        others = sum(grant.memory_bytes for grant in grants.values()) - own.memory_bytes
+        weights = worker.spec.weights_bytes
+        wire = wired(weights, self._gauges.recommended(), others) if self._wire else 0
+        return msgspec.structs.replace(
+            spec, memory_limit=own.memory_bytes, cache_limit=own.cache_bytes, wired_limit=wire
+        )
+
+    def share_out(self, workers: Workers) -> None:
+        """Divide the budget anew among all workers that run or start."""
+        self._tell(workers, self._grants(workers))
+
+    def _grants(self, workers: Workers) -> dict[str, Grant]:
         balance = self.measure(workers)
         claims = {
             name: Claim(workers[name].spec.weights_bytes, held)
@@ -119,16 +135,9 @@ class Budget:
         }
         return shares(balance.budget, claims)
 
-    def limited(
-        self, spec: WorkerSpec, model: ModelSpec, grants: Mapping[str, Grant]
-    ) -> WorkerSpec:
-        """Return what a worker is told, with its limits among those of all."""
-        own = grants[model.id]
-        others = sum(grant.memory_bytes for name, grant in grants.items() if name != model.id)
-        wire = wired(model.weights_bytes, self._gauges.recommended(), others) if self._wire else 0
-        return msgspec.structs.replace(
-            spec, memory_limit=own.memory_bytes, cache_limit=own.cache_bytes, wired_limit=wire
-        )
+    def _tell(self, workers: Workers, grants: Mapping[str, Grant]) -> None:
+        for name, grant in grants.items():
+            workers[name].limit(grant)
 
     def _held(self, worker: WorkerHandle, needed: int, size: int) -> int:
         # The peak of a load is over once the model is there; what it keeps was measured too.

@@ -127,15 +127,14 @@ async def _serve(
     from mlxd.config import catalog
     from mlxd.supervisor import listener, memory, runfile, stale_workers, upstream
     from mlxd.supervisor.app import build_app
-    from mlxd.supervisor.assemble import build_pool, build_standby, build_tokenizers, limits
+    from mlxd.supervisor.assemble import build_pools, build_standby, limits
     from mlxd.supervisor.clock import SystemClock
+    from mlxd.supervisor.pressure import Pressure
     from mlxd.supervisor.reload import Reload
     from mlxd.supervisor.responses import Responses
     from mlxd.supervisor.run_directory import RunDirectory
     from mlxd.supervisor.server import Server
     from mlxd.supervisor.status import Status
-    from mlxd.supervisor.wait_board import WaitBoard
-    from mlxd.supervisor.worker_pools import WorkerPools
 
     sockets = RunDirectory(paths.run_dir)
     url = listener.url_of(public)
@@ -143,19 +142,16 @@ async def _serve(
         stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
         run_dir = sockets.create()
         standby = build_standby(settings, run_dir)
-        models = build_pool(
+        pools = build_pools(
             settings,
             log_dir=paths.log_dir,
             run_dir=run_dir,
             state_dir=paths.state_dir,
             launcher=standby,
         )
-        tokenizers = build_tokenizers(
-            settings, log_dir=paths.log_dir, run_dir=run_dir, launcher=standby
-        )
-        pools = WorkerPools(models, tokenizers, WaitBoard(models, SystemClock()))
+        pressure = Pressure(pools.models, memory.pressure)
         status = Status(
-            models,
+            pools.models,
             clock=SystemClock(),
             footprint=memory.footprint,
             fetch=upstream.fetch,
@@ -165,7 +161,7 @@ async def _serve(
         known = catalog.build(settings, paths)
         app = build_app(settings, known, pools, status, responses)
         drain = functools.partial(_drain, pools.shutdown, standby.end)
-        reload = Reload(settings, read, known.declare, lambda fresh: models.bound(limits(fresh)))
+        reload = Reload(settings, read, known.declare, lambda fresh: pools.bound(limits(fresh)))
         # A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
         on_hangup = None if sys.stdin is not None and sys.stdin.isatty() else reload
         server = Server(app, public, drain=drain, hurry=pools.hurry, reload=on_hangup)
@@ -175,6 +171,7 @@ async def _serve(
         def on_listening() -> None:
             print(f"mlxd listening on {url}", flush=True)
             asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, standby.open)
+            pressure.start()
 
         await server.run(on_listening)
         await responses.close()

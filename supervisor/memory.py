@@ -10,6 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from mlxd.supervisor.relief import Level, level_of_stall
+
 
 def footprint(pid: int) -> int:
     """Return the bytes a process costs the machine, 0 where it is gone.
@@ -59,6 +61,17 @@ def peak_footprint(pid: int) -> int:
         return 0  # a zombie
     above = int(sizes["VmHWM"].split()[0]) - int(sizes["VmRSS"].split()[0])
     return footprint(pid) + max(0, above) * 1024
+
+
+def pressure() -> Level:
+    """Return how short of memory the machine is; normal where the kernel does not say."""
+    if sys.platform == "darwin":
+        level = _sysctl("kern.memorystatus_vm_pressure_level")
+        return Level(level) if level in set(Level) else Level.NORMAL
+    try:
+        return level_of_stall(Path("/proc/pressure/memory").read_text())
+    except OSError:
+        return Level.NORMAL
 
 
 def _linux_footprint(pid: int) -> int:

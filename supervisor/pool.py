@@ -7,7 +7,7 @@ Everything runs on the event loop's thread. Every change of a worker or of the q
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -24,7 +24,6 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor import events, scheduler, survey, turned_away
 from mlxd.supervisor.budget import Balance, Budget
 from mlxd.supervisor.clock import Clock
-from mlxd.supervisor.grants import Grant
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.queue import Queue, Waiter
@@ -177,16 +176,7 @@ class Pool:
     def _describe(self, spec: ModelSpec) -> WorkerSpec:
         """Say what a worker that starts is told; the others get their new shares first."""
         described = self._worker_spec(spec)
-        if self.budget is None:
-            return described
-        grants = self.budget.grants(self._workers)
-        self._workers[spec.id].granted = grants[spec.id]
-        self._share_out(grants)
-        return self.budget.limited(described, spec, grants)
-
-    def _share_out(self, grants: Mapping[str, Grant]) -> None:
-        for name, grant in grants.items():
-            self._workers[name].limit(grant)
+        return self.budget.limited(described, self._workers) if self.budget else described
 
     # The queue
 
@@ -235,7 +225,7 @@ class Pool:
     def _decide(self) -> None:
         self._decision = None
         if self.budget is not None and self.budget.observe(self._workers):
-            self._share_out(self.budget.grants(self._workers))
+            self.budget.share_out(self._workers)
         if self._closing:
             return
         snapshot = self.snapshot()

@@ -151,6 +151,11 @@ class WorkerHandle:
             self._send(control.Limits(grant.memory_bytes, grant.cache_bytes))
             self.granted = grant
 
+    def shrink(self) -> None:
+        """Have a worker give back what it can do without."""
+        if self.life.state in _HAS_MODEL:
+            self._send(control.Shrink())
+
     async def settled(self) -> None:
         """Wait until no process exists."""
         await self._settled.wait()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker import Lease
 
@@ -57,6 +57,10 @@ class WorkerPools:
     def state(self, model_id: str) -> WorkerState:
         """Return the state of the worker with the model."""
         return self.models.state(model_id)
+
+    def bound(self, limits: Limits) -> None:
+        """Take other limits for the models."""
+        self.models.bound(limits)
 
     def note(self, model_id: str) -> str | None:
         """Return one line for a client that waits for the model, None where there is nothing to tell."""

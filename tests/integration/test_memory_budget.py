@@ -44,12 +44,12 @@ def test_a_model_that_does_not_fit_beside_another_takes_its_place_once_it_is_gon
     running_daemon: RunDaemon,
 ) -> None:
     """Promise A6."""
-    daemon = running_daemon(config(150 * MB))
+    daemon = running_daemon(config(120 * MB))
     ask(daemon, "a")
     old = pids(daemon)["a"]
     ask(daemon, "b")
     assert is_gone(old) and pids(daemon).keys() == {"b"}
-    assert memory.footprint(pids(daemon)["b"]) <= 150 * MB
+    assert memory.footprint(pids(daemon)["b"]) <= 120 * MB
     log = daemon.log
     assert log.index(f"reaped pid={old}") < log.index("model=b state=starting")
 

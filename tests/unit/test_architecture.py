@@ -8,7 +8,18 @@ import pytest
 from support import source
 from support.source import ALLOWED, MLX, WEB
 
-PURE = ("events", "lifecycle", "room", "scheduler", "eviction", "watchdog", "needs", "grants", "waits")
+PURE = (
+    "events",
+    "lifecycle",
+    "room",
+    "scheduler",
+    "eviction",
+    "watchdog",
+    "needs",
+    "grants",
+    "waits",
+    "relief",
+)
 PURE_STDLIB = {
     "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "typing",
 }  # fmt: skip
