@@ -1,5 +1,7 @@
 """Read a request's body, never holding more of it than is allowed."""
 
+import io
+
 from starlette.datastructures import Headers
 from starlette.types import Receive
 
@@ -18,19 +20,18 @@ async def read(headers: Headers, receive: Receive, limit: int) -> bytes:
     declared = headers.get("content-length", "")
     if declared.isdigit() and int(declared) > limit:
         raise _too_large(f"{int(declared)} bytes", limit)
-    chunks: list[bytes] = []
-    size = 0
+    # One growing block instead of thousands of pieces: nothing is held twice at the end, and freed it is the system's.
+    content = io.BytesIO()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientGone
         chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > limit:
+        if content.tell() + len(chunk) > limit:
             raise _too_large(f"more than {limit} bytes", limit)
-        chunks.append(chunk)
+        content.write(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return content.getvalue()
 
 
 def _too_large(size: str, limit: int) -> RequestTooLarge:

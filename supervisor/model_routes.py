@@ -114,7 +114,11 @@ async def answered(
         try:
             await relay()
         except Exception as error:
-            refused = error if isinstance(error, MlxdError) else refusal.unforeseen(scope)
+            refused = (
+                refusal.unbound(error)
+                if isinstance(error, MlxdError)
+                else refusal.unforeseen(scope)
+            )
             request_trace.of(scope).error = refused.code
             await answer.fail(refused)
             return

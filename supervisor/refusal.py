@@ -74,13 +74,21 @@ class Refusals:
         except ClientGone:
             raise
         except MlxdError as error:
-            refused = error
+            refused = unbound(error)
         except Exception:
             refused = unforeseen(scope)
         else:
             return
         if not started:
             await response(refused, scope)(scope, receive, send)
+
+
+def unbound(error: MlxdError) -> MlxdError:
+    """Return the error without the frames it came through: one of them will hold it, and others hold megabytes of body.
+
+    Such a circle is freed only when the collector happens to run, which in an idle daemon it does not.
+    """
+    return error.with_traceback(None)
 
 
 def unforeseen(scope: Scope) -> InternalError:
