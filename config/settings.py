@@ -98,6 +98,8 @@ class Defaults(Section, frozen=True, kw_only=True):
     """Wait after a model's first failure; doubles with each further one."""
     backoff_max: Seconds
     """Longest such wait."""
+    quarantine_after: CountOrZero
+    """Failures in a row after which a model is left alone until `mlxctl reset`, 0 = never."""
 
 
 class Responses(Section, frozen=True, kw_only=True):

@@ -29,6 +29,8 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
     """Why the model is in back-off."""
     retry_at: float | None = None
+    quarantined: bool = False
+    """Whether it failed too often in a row and waits for a reset."""
 
 
 class Ps(msgspec.Struct, frozen=True):
@@ -75,3 +77,19 @@ class UnloadResult(msgspec.Struct, frozen=True, kw_only=True):
     exit_code: int | None
     freed_bytes: int
     """Footprint of the worker just before it was told to leave."""
+
+
+class ResetRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for a model's failures to be forgotten, so that the next request tries it again."""
+
+    model: str
+
+
+class ResetResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what was forgotten."""
+
+    model: str
+    state: WorkerState
+    was_in_backoff: bool
+    error: str | None
+    """The failure that was forgotten."""

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from mlxd.config.settings import Settings
 from mlxd.config.spec import ModelSpec
-from mlxd.protocol.admin import LoadRequest, Ps, UnloadRequest
+from mlxd.protocol.admin import LoadRequest, Ps, ResetRequest, UnloadRequest
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import invalid
 from mlxd.protocol.units import parse_duration
@@ -40,6 +40,7 @@ def routes(settings: Settings, catalog: Catalog, pool: Pool, status: Status) -> 
         Route("/v1/models", admin.list_models),
         Route("/v1/models/load", admin.load, methods=["POST"]),
         Route("/v1/models/unload", admin.unload, methods=["POST"]),
+        Route("/v1/models/reset", admin.reset, methods=["POST"]),
         Route("/v1/models/{name:path}", admin.show_model),
     ]
 
@@ -98,6 +99,11 @@ class Admin:
         wanted = await self._read(request, UnloadRequest)
         work = self.pool.unload(self.catalog.resolve(wanted.model), force=wanted.force)
         return _json(await while_present(request.receive, work))
+
+    async def reset(self, request: Request) -> Response:
+        """Forget a model's failures: the next request tries it again."""
+        wanted = await self._read(request, ResetRequest)
+        return _json(self.pool.reset(self.catalog.resolve(wanted.model)))
 
     async def _read(self, request: Request, kind: type[T]) -> T:
         limit = self.settings.server.max_body

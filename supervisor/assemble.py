@@ -147,6 +147,7 @@ def policy(settings: Settings) -> Policy:
         stable_after=defaults.stable_after,
         backoff=defaults.backoff,
         backoff_max=defaults.backoff_max,
+        quarantine_after=defaults.quarantine_after,
     )
 
 

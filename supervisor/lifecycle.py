@@ -54,6 +54,8 @@ class Policy:
     stable_after: float
     backoff: float
     backoff_max: float
+    quarantine_after: int = 0
+    """Failures in a row after which the model is left alone until somebody resets it; 0 = never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,8 @@ def _exited(life: Life, cause: str, now: float, policy: Policy) -> Step:
     failures = 1 if life.served or was_stable else life.failures + 1
     # A worker that had come up is replaced at once the first time; one that never did is not.
     delays = failures if math.isinf(life.ready_at) else failures - 1
-    retry_at = now + _backoff(delays, policy)
+    quarantined = 0 < policy.quarantine_after <= failures
+    retry_at = math.inf if quarantined else now + _backoff(delays, policy)
     return _move(life, S.BACKOFF, now, failures=failures, retry_at=retry_at, error=error), effects
 
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from mlxd.config.catalog import ModelSpec
-from mlxd.protocol.admin import LoadResult, UnloadResult
+from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.errors import (
     ModelLoadFailed,
     QueueFull,
@@ -115,6 +115,10 @@ class Pool:
             # No request was served: a model that loads and then dies, again and again, must back off.
             lease.end(served=False)
             return result
+
+    def reset(self, spec: ModelSpec) -> ResetResult:
+        """Forget the model's failures; changes nothing where it has none."""
+        return self._worker(spec).reset()
 
     async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
         """Have the model's worker leave; returns only after its pid was reaped.

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from mlxd.config.spec import ModelSpec
-from mlxd.protocol.admin import LoadResult, ModelStatus, UnloadResult
+from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResult
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import WorkerState
 
@@ -60,6 +60,10 @@ class Pool(Protocol):
 
     def note(self, model_id: str) -> str | None:
         """Return one line for a client that waits for the model, None where there is nothing to tell."""
+        ...
+
+    def reset(self, spec: ModelSpec) -> ResetResult:
+        """Forget the failures of a model in back-off."""
         ...
 
     def state(self, model_id: str) -> WorkerState:

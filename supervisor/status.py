@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 from mlxd.protocol.admin import ModelStatus
@@ -100,7 +101,8 @@ class Status:
             expires_at=self._expires_at(worker),
             generation_tokens_per_second=float(stats.get("generation_tokens_per_second", 0.0)),
             error=life.error if in_backoff else None,
-            retry_at=self._wall(life.retry_at) if in_backoff else None,
+            retry_at=self._wall(life.retry_at) if in_backoff and isfinite(life.retry_at) else None,
+            quarantined=in_backoff and not isfinite(life.retry_at),
         )
 
     def _expires_at(self, worker: WorkerHandle) -> float | None:

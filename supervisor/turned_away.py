@@ -1,5 +1,6 @@
 """Put into an error why the scheduler turns a request away."""
 
+import math
 from collections.abc import Mapping
 
 from mlxd.protocol.errors import InsufficientMemory, MlxdError, ModelLoadFailed, SlotsPinned
@@ -27,6 +28,11 @@ def error(
         return _too_large(worker, workers, balance)
     life = worker.life
     wait = max(0.0, life.retry_at - now)
+    if math.isinf(life.retry_at):
+        return ModelLoadFailed(
+            f"{worker.spec.id} is quarantined after {life.failures} failures in a row: {life.error}; "
+            f"`mlxctl reset {worker.spec.id}` lets it be tried again"
+        )
     return ModelLoadFailed(f"{worker.spec.id} is not available: {life.error}", retry_after=wait)
 
 

@@ -12,11 +12,11 @@ from typing import Protocol
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol import control
+from mlxd.protocol.admin import ResetResult
 from mlxd.protocol.errors import WorkerDied
-from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import events, lifecycle, memory, watchdog
+from mlxd.supervisor import causes, events, lifecycle, memory, watchdog
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.events import Effect, Event
 from mlxd.supervisor.grants import Grant
@@ -117,6 +117,16 @@ class WorkerHandle:
         self.life = lifecycle.pin(self.life, pinned)
         self._arm()
         self._on_change()  # who waits for room may now get it, or never
+
+    def reset(self) -> ResetResult:
+        """Forget the failures, so that the next request tries the model again."""
+        failed = self.life
+        self.handle(events.Reset())
+        in_backoff = failed.state is WorkerState.BACKOFF
+        error = failed.error if in_backoff else None
+        return ResetResult(
+            model=self.spec.id, state=self.life.state, was_in_backoff=in_backoff, error=error
+        )
 
     def handle(self, event: Event) -> None:
         """Feed one event to the lifecycle and carry out what it decides."""
@@ -246,7 +256,7 @@ class WorkerHandle:
                 self.handle(events.Stepped(steps, rows))
             case control.Failed(message=text):
                 logger.error("model=%s failed: %s", self.spec.id, text)
-                self.handle(events.FailureReported(text))
+                self.handle(events.FailureReported(causes.explained(text)))
 
     def _on_exit(self, exit_code: int) -> None:
         pid = self.pid
@@ -259,7 +269,7 @@ class WorkerHandle:
         if self.life.killed:  # whether the machine got it all back is what an operator must know
             available = memory.available_bytes()
             logger.error("model=%s was killed pid=%s available=%d", self.spec.id, pid, available)
-        self.handle(events.Exited(cause(self.spec.id, exit_code)))
+        self.handle(events.Exited(causes.ended(self.spec.id, exit_code)))
 
     def _arm(self) -> None:
         """Set the one timer to the life's next deadline."""
@@ -279,18 +289,3 @@ class WorkerHandle:
             self._arm()
         else:
             self.handle(event)
-
-
-def cause(model_id: str, exit_code: int) -> str:
-    """Say in words how a worker process ended."""
-    if exit_code < 0:
-        try:
-            name = signal.Signals(-exit_code).name
-        except ValueError:
-            name = f"signal {-exit_code}"
-        return f"the worker of {model_id} was ended by {name}"
-    try:
-        name = ExitCode(exit_code).name.lower().replace("_", " ")
-    except ValueError:
-        name = "unexpectedly"
-    return f"the worker of {model_id} left with status {exit_code} ({name})"

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 
 from mlxd.config.spec import ModelSpec
-from mlxd.protocol.admin import LoadResult, UnloadResult
+from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.wait_board import WaitBoard
@@ -53,6 +53,11 @@ class WorkerPools:
             self.tokenizers.unload(_tokenizer_of(spec), force=force),
         )
         return unloaded
+
+    def reset(self, spec: ModelSpec) -> ResetResult:
+        """Forget the failures of a model in back-off, and those of its tokenizer's worker."""
+        self.tokenizers.reset(_tokenizer_of(spec))
+        return self.models.reset(spec)
 
     def state(self, model_id: str) -> WorkerState:
         """Return the state of the worker with the model."""

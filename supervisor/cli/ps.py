@@ -58,6 +58,8 @@ def idle_unload_in(model: ModelStatus, now: float) -> str:
 
 def retry(model: ModelStatus, now: float) -> str:
     """Say when a failed model may be tried again."""
+    if model.quarantined:
+        return f"; `mlxctl reset {model.id}` lets it be tried again"
     if model.retry_at is None:
         return ""
     return f"; may be tried again in {format_duration(max(0.0, model.retry_at - now))}"

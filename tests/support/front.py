@@ -16,7 +16,7 @@ from support.upstream_app import ScriptedWorker, scripted_worker
 from mlxd.config import document, load
 from mlxd.config.settings import Settings
 from mlxd.config.spec import ModelSpec
-from mlxd.protocol.admin import LoadResult, ModelStatus, UnloadResult
+from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResult
 from mlxd.protocol.errors import MlxdError, ModelNotFound, WorkerDied
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
@@ -150,6 +150,12 @@ class FakePool:
             already_loaded=False,
             load_seconds=0.5,
             memory_bytes=1,
+        )
+
+    def reset(self, spec: ModelSpec) -> ResetResult:
+        """Say that there was nothing to forget."""
+        return ResetResult(
+            model=spec.id, state=WorkerState.STOPPED, was_in_backoff=False, error=None
         )
 
     async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:

@@ -28,7 +28,7 @@ PATIENT = Policy(
 FOOTPRINT = 4096
 
 
-def quick(**changes: float) -> Policy:
+def quick(**changes: Any) -> Policy:
     """Return a patient policy of which only these times ever pass."""
     return replace(PATIENT, **changes)
 

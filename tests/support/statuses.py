@@ -21,6 +21,7 @@ def status(**changes: object) -> dict[str, Any]:
         "generation_tokens_per_second": 0.0,
         "error": None,
         "retry_at": None,
+        "quarantined": False,
     }
     return entry | changes
 

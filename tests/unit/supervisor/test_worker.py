@@ -14,7 +14,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor import events
 from mlxd.supervisor.clock import SystemClock
 from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.worker import WorkerHandle, cause
+from mlxd.supervisor.worker import WorkerHandle
 
 S = WorkerState
 STOP = events.StopWanted(StopReason.UNLOAD)
@@ -206,16 +206,3 @@ async def test_a_changed_declaration_counts_from_the_next_start_on() -> None:
     await soon(owned.handle.settled())
     await owned.start()
     assert (owned.handle.life.pinned, owned.handle.life.idle_timeout) == (True, 7.0)
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        (-9, "ended by SIGKILL"),
-        (-1000, "ended by signal 1000"),
-        (65, "status 65 (load failed)"),
-        (1, "status 1 (unexpectedly)"),
-    ],
-)
-def test_the_cause_of_an_end_is_told_in_words(code: int, words: str) -> None:
-    assert words in cause("a", code)
