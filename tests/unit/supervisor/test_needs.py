@@ -40,3 +40,11 @@ def test_only_weights_beyond_the_budget_make_a_model_too_large(
     found = need(Size(weights, per_token, None), cost, budget)
     assert found >= weights + LEAST_PROCESS_BYTES
     assert (found > budget) == (weights + LEAST_PROCESS_BYTES > budget)
+
+
+def test_remembered_prompts_are_expected_to_take_no_more_than_the_rows_at_work() -> None:
+    size = Size(4 * GB, 100_000, 40_960, prompt_cache_bytes=GB // 2)
+    plain = need(Size(4 * GB, 100_000, 40_960), None, 100 * GB)
+    assert need(size, None, 100 * GB) == plain + GB // 2
+    plenty = Size(4 * GB, 100_000, 40_960, prompt_cache_bytes=50 * GB)
+    assert need(plenty, None, 100 * GB) == plain + 8192 * 100_000
