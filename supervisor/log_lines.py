@@ -1,5 +1,6 @@
 """Write the daemon's own log: one line per event on standard error, `key=value` throughout."""
 
+import asyncio
 import logging
 import sys
 import time
@@ -29,9 +30,16 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[out], force=True)
     for name in ("uvicorn", "httpx", "httpcore", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    for name in ("uvicorn.error", "asyncio"):
+        logging.getLogger(name).addFilter(is_news)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Drop what we do on purpose: a failed stream is left unfinished, and logged by its own request."""
-    return record.getMessage() != _UNFINISHED
+def is_news(record: logging.LogRecord) -> bool:
+    """Drop what we do on purpose, and what means nothing.
+
+    A failed stream is left unfinished, and logged by its own request. A read from a worker that is cancelled just as
+    bytes arrive makes anyio's Unix sockets set the result of a future that is over (anyio#1267 is its sibling).
+    """
+    message = record.getMessage()
+    cancelled = record.exc_info and isinstance(record.exc_info[1], asyncio.InvalidStateError)
+    return message != _UNFINISHED and not (cancelled and "Future.set_result(None)" in message)

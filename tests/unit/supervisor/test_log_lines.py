@@ -1,13 +1,15 @@
 """The daemon's log: one line per event, key=value."""
 
+import asyncio
 import logging
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from support import source
 
-from mlxd.supervisor.log_lines import LineFormatter
+from mlxd.supervisor.log_lines import LineFormatter, is_news
 from mlxd.supervisor.request_trace import Trace
 
 
@@ -24,6 +26,26 @@ def test_what_a_client_sent_stays_in_one_word_of_one_line(path: str) -> None:
     assert len(line.splitlines()) == 1
     assert len(line) < 400
     assert line.startswith("id=id method=GET path=")
+
+
+async def test_a_read_cancelled_as_bytes_arrive_is_no_news_and_every_other_failure_is() -> None:
+    loop = asyncio.get_running_loop()
+    told: list[tuple[dict[str, Any], bool]] = []
+
+    def note(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context["exception"]
+        found = (type(error), error, error.__traceback__)
+        message = "\n".join([context["message"], f"handle: {context['handle']!r}"])
+        record = logging.LogRecord("asyncio", logging.ERROR, "f", 1, message, (), found)
+        told.append((context, is_news(record)))
+
+    loop.set_exception_handler(note)
+    cancelled: asyncio.Future[None] = loop.create_future()
+    loop.call_soon(cancelled.set_result, None)
+    cancelled.cancel()
+    loop.call_soon([].pop)
+    await asyncio.sleep(0)
+    assert [news for _, news in told] == [False, True]
 
 
 def test_a_spawned_worker_that_runs_the_daemons_module_again_loads_nothing_but_the_standard_library() -> (
