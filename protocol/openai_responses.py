@@ -24,7 +24,7 @@ PAUSE = "x-mlxd-longest-pause"
 IGNORED = frozenset(
     {
         "access_programs", "client_metadata", "context_management", "extra_body", "image", "keep_alive",
-        "prompt_cache_options", "prompt_cache_retention", "service_tier", "stream_options",
+        "prompt_cache_options", "prompt_cache_retention", "service_tier",
     }
 )  # fmt: skip
 """Fields that are known and change nothing here, whatever they hold; names nobody knows are ignored too."""

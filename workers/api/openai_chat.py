@@ -10,7 +10,6 @@ from starlette.responses import Response
 from mlxd.protocol import openai_chat as wire
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
-from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.openai_logprobs import for_chat
@@ -18,6 +17,7 @@ from mlxd.workers.api.openai_output import output
 from mlxd.workers.api.openai_shared import Stamp, controls, stamp, total_usage, wants_usage
 from mlxd.workers.api.openai_tools import must_call, tools
 from mlxd.workers.api.openai_turns import turns
+from mlxd.workers.api.template_options import template_options
 from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gone
 from mlxd.workers.chat.events import (
     Event,
@@ -30,20 +30,6 @@ from mlxd.workers.chat.events import (
 )
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest
-
-_RESERVED = frozenset(
-    {
-        "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "max_length", "messages",
-        "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "sanitize_control_tokens",
-        "tokenize", "tokenizer_kwargs", "tools", "truncation",
-    }
-)  # fmt: skip
-"""Names in `chat_template_kwargs` that steer the renderer, not the template."""
-
-_THINKS = {
-    "none": False, "minimal": None, "low": True, "medium": True, "high": True, "xhigh": True, "max": True,
-}  # fmt: skip
-"""What each `reasoning_effort` says to templates that only know thinking on and off."""
 
 
 async def create(request: Request) -> Response:
@@ -71,30 +57,11 @@ def translate(body: wire.ChatCompletionRequest, pipeline: Pipeline) -> ChatReque
         tools=tools(body, callable_here=pipeline.reads_calls),
         must_call=must_call(body),
         parallel_calls=body.parallel_tool_calls is not False,
-        template_options=_template_options(body),
+        template_options=template_options(
+            body.reasoning_effort, body.chat_template_kwargs, field="reasoning_effort"
+        ),
         controls=replace(shared, output=output(body)),
     )
-
-
-def _template_options(body: wire.ChatCompletionRequest) -> dict[str, object]:
-    options: dict[str, object] = {}
-    effort = body.reasoning_effort
-    if effort is not None:
-        if effort not in _THINKS:
-            expected = ", ".join(_THINKS)
-            raise InvalidRequest(
-                f"reasoning_effort: expected one of {expected}, got {effort[:32]!r}",
-                field="reasoning_effort",
-            )
-        options["reasoning_effort"] = effort
-        if _THINKS[effort] is not None:
-            options["enable_thinking"] = _THINKS[effort]
-    for name, value in (body.chat_template_kwargs or {}).items():
-        if name in _RESERVED:
-            path = f"chat_template_kwargs.{name}"
-            raise InvalidRequest(f"{path}: not an option of chat templates", field=path)
-        options[name] = value
-    return options
 
 
 @dataclass(slots=True)

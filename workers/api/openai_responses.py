@@ -23,6 +23,7 @@ from mlxd.workers.api.openai_responses_tools import Toolbox, chosen, toolbox
 from mlxd.workers.api.openai_responses_turns import transcript
 from mlxd.workers.api.openai_shared import controls
 from mlxd.workers.api.pauses import with_pauses
+from mlxd.workers.api.template_options import template_options
 from mlxd.workers.api.wire import EventStream, json_response, unless_gone
 from mlxd.workers.chat.output_format import JsonObject, JsonSchema, OutputFormat
 from mlxd.workers.chat.pipeline import Answers, Pipeline
@@ -31,10 +32,6 @@ from mlxd.workers.chat.request import ChatRequest
 PATH = "/v1/responses"
 _LOGPROBS = "message.output_text.logprobs"
 _SEALED = "reasoning.encrypted_content"
-_THINKS = {
-    "none": False, "minimal": None, "low": True, "medium": True, "high": True, "xhigh": True, "max": True,
-}  # fmt: skip
-"""What each effort says to templates that only know thinking on and off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,11 @@ def translate(body: wire.ResponsesRequest, pipeline: Pipeline) -> tuple[ChatRequ
         tools=tools,
         must_call=must_call,
         parallel_calls=body.parallel_tool_calls is not False,
-        template_options=_template_options(body),
+        template_options=template_options(
+            body.reasoning.effort if body.reasoning is not None else None,
+            body.chat_template_kwargs,
+            field="reasoning.effort",
+        ),
         controls=replace(shared, output=_output(body)),
     )
     return request, offered
@@ -106,22 +107,6 @@ def _output(body: wire.ResponsesRequest) -> OutputFormat | None:
             return JsonSchema(schema=schema, field="text.format.schema")
         case _:
             return None
-
-
-def _template_options(body: wire.ResponsesRequest) -> dict[str, object]:
-    options: dict[str, object] = {}
-    effort = body.reasoning.effort if body.reasoning is not None else None
-    if effort is not None:
-        if effort not in _THINKS:
-            expected = ", ".join(_THINKS)
-            raise InvalidRequest(
-                f"reasoning.effort: expected one of {expected}, got {effort[:32]!r}",
-                field="reasoning.effort",
-            )
-        options["reasoning_effort"] = effort
-        if _THINKS[effort] is not None:
-            options["enable_thinking"] = _THINKS[effort]
-    return options
 
 
 def _in_our_words(error: CallerError) -> CallerError:
