@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 SPECIALS = ("<|im_start|>", "<|im_end|>")
@@ -43,7 +44,7 @@ ALTERNATING = """\
 """Takes no system message at all and wants user and assistant in turn (as Gemma 2's does)."""
 
 
-def byte_tokenizer(template: str | None = CHATML) -> Any:
+def byte_tokenizer(template: str | None = CHATML, added: Sequence[str] = ADDED) -> Any:
     """Return mlx-lm's wrapper around a tokenizer whose tokens are bytes and markers."""
     sys.modules.setdefault("torch", None)  # type: ignore[arg-type]
     core = importlib.import_module("tokenizers")
@@ -55,7 +56,7 @@ def byte_tokenizer(template: str | None = CHATML) -> Any:
     tokenizer.pre_tokenizer = core.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     tokenizer.decoder = core.decoders.ByteLevel()
     tokenizer.add_special_tokens(list(SPECIALS))
-    tokenizer.add_tokens([core.AddedToken(text, special=False, normalized=False) for text in ADDED])
+    tokenizer.add_tokens([core.AddedToken(text, special=False, normalized=False) for text in added])
     inner = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>")
     inner.chat_template = template
     kind = wrapping._infer_tool_parser(inner)

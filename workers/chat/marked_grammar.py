@@ -62,9 +62,11 @@ def _text_and_calls(draft: Draft, want: Want, markup: Markup, notation: Notation
         raise UnsupportedField(
             strict.field, "strict can't be enforced in the format this model writes calls in"
         )
-    rest = _after_start(draft, want, markup, notation)
-    if draft.is_special(markup.tool_start):
-        more = TEXT if markup.tool_end else ""
-        return f"{TEXT} ( {draft.marker(markup.tool_start)} {rest} {more} )*"
-    head = draft.rule(f"{TEXT} {literal(markup.tool_start)}", "[lazy]")
-    return f"( {head} {rest} )* {TEXT}"
+    rest = draft.rule(_after_start(draft, want, markup, notation))
+    call = f"{draft.marker(markup.tool_start)} {rest}"
+    special = draft.is_special(markup.tool_start)
+    head = "" if special else draft.rule(f"{TEXT} {literal(markup.tool_start)}", "[lazy]")
+    if not markup.tool_end:  # what follows would belong to the call
+        more = f"( {call} )*" if notation.marked_each else ""
+        return f"{TEXT} ( {call} {more} )?" if special else f"( {TEXT} | {head} {rest} {more} )"
+    return f"{TEXT} ( {call} {TEXT} )*" if special else f"( {head} {rest} )* {TEXT}"

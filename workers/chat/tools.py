@@ -2,6 +2,8 @@
 
 import json
 import logging
+import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -73,9 +75,21 @@ def arguments_text(arguments: object) -> str | None:
         arguments = msgspec.json.decode(arguments)
     if not isinstance(arguments, Mapping):
         return None
-    text = json_text(arguments)
+    text = json_text(_finite(arguments))
     text.encode()
     return text
+
+
+def _finite(value: object) -> object:
+    """Return a value with the largest number in the place of what JSON can write and no float can hold: 1e999."""
+    match value:
+        case float() if math.isinf(value):
+            return math.copysign(sys.float_info.max, value)
+        case Mapping():
+            return {key: _finite(inner) for key, inner in value.items()}
+        case list():
+            return [_finite(inner) for inner in value]
+    return value
 
 
 def json_text(value: object) -> str:
