@@ -18,6 +18,7 @@ MlxdError                        code                      status
 ├── CapacityError                may work later
 │   ├── RateLimited              rate_limited              429
 │   ├── QueueFull                queue_full                429
+│   ├── QueueTimeout             queue_timeout             503
 │   ├── InsufficientMemory       insufficient_memory       503
 │   ├── SlotsPinned              slots_pinned              503
 │   └── ShuttingDown             shutting_down             503
@@ -189,6 +190,12 @@ class QueueFull(CapacityError):
 
     code = "queue_full"
     status = 429
+
+
+class QueueTimeout(CapacityError):
+    """Say that the request has waited for its model as long as its client allowed."""
+
+    code = "queue_timeout"
 
 
 class InsufficientMemory(CapacityError):

@@ -14,12 +14,13 @@ from mlxd.protocol import dialect
 from mlxd.protocol.errors import InvalidRequest, MlxdError
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
-from mlxd.supervisor import body, refusal, request_trace, upstream
+from mlxd.supervisor import body, refusal, request_trace, upstream, urgency
 from mlxd.supervisor.answer import Answer, RawHeaders
 from mlxd.supervisor.keepalive import PlainVoice
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
 from mlxd.supervisor.second_try import second_try
+from mlxd.supervisor.urgency import Urgency
 
 GENERATING = frozenset({ModelKind.TEXT, ModelKind.VISION})
 """Kinds that write text."""
@@ -65,6 +66,7 @@ class ModelCall:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; once its client leaves, at whatever point, nothing of it goes on."""
         headers = Headers(scope=scope)
+        wish = urgency.of(headers)
         content = await body.read(headers, receive, self.settings.server.max_body)
         head = peek(content)
         spec = resolve(self.catalog, head.model, scope["path"], self.kinds)
@@ -73,18 +75,28 @@ class ModelCall:
         voice = PlainVoice(tongue, lambda: self.pool.note(spec.id))
         answer = Answer(send, tongue, streaming=head.stream and not self.counts, voice=voice)
         call = upstream.Call(_target(scope), passed_on(scope), content)
-        await while_present(receive, self._serve(scope, spec, head, call, answer))
+        await while_present(receive, self._serve(scope, spec, head, wish, call, answer))
 
     async def _serve(
-        self, scope: Scope, spec: ModelSpec, head: Peek, call: upstream.Call, answer: Answer
+        self,
+        scope: Scope,
+        spec: ModelSpec,
+        head: Peek,
+        wish: Urgency,
+        call: upstream.Call,
+        answer: Answer,
     ) -> None:
         wait = self.pool.lease_counter if self.counts else self.pool.lease
 
         async def attempt() -> None:
+            nonlocal wish
             asked_at = time.monotonic()
-            async with wait(spec, keep_alive=head.keep_alive) as lease:
-                waited_ms = round((time.monotonic() - asked_at) * 1000)
-                answer.extra_headers = [(b"x-mlxd-queued-ms", str(waited_ms).encode())]
+            async with wait(
+                spec, keep_alive=head.keep_alive, priority=wish.priority, patience=wish.patience
+            ) as lease:
+                waited = time.monotonic() - asked_at
+                wish = wish.after(waited)
+                answer.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]
                 await upstream.relay(lease, call, answer)
 
         async def relay() -> None:

@@ -15,7 +15,6 @@ from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.errors import (
     ModelLoadFailed,
-    QueueFull,
     ShuttingDown,
     WorkerStopFailed,
 )
@@ -27,12 +26,12 @@ from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.queue import Queue, Waiter
+from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.worker import Lease, LogSink, WorkerHandle
 
 logger = logging.getLogger("mlxd.pool")
 
 _REAP_MARGIN_S = 30.0
-_RETRY_AFTER_QUEUE_FULL_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +78,22 @@ class Pool:
 
     @asynccontextmanager
     async def lease(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AsyncIterator[Lease]:
         """Wait for a ready worker of `spec` and hold it while the block runs.
 
         A task that is cancelled leaves the queue, or gives its worker back, at once. Raises QueueFull,
-        ModelLoadFailed, SlotsPinned or ShuttingDown.
+        QueueTimeout after `patience` seconds without a worker, ModelLoadFailed, SlotsPinned or ShuttingDown.
         """
-        waiter = self._enqueue(spec, keep_alive)
+        waiter = self._enqueue(spec, keep_alive, priority)
         served = False
         try:
-            yield await waiter.granted
+            yield await waiter.within(patience)
             served = True
         finally:
             self._leave(waiter, served)
@@ -199,17 +203,13 @@ class Pool:
         worker.update(spec)
         return worker
 
-    def _enqueue(self, spec: ModelSpec, keep_alive: float | None) -> Waiter:
+    def _enqueue(self, spec: ModelSpec, keep_alive: float | None, priority: Priority) -> Waiter:
         if self._closing:
             raise ShuttingDown("mlxd is stopping")
         worker = self._worker(spec)
-        waiting = len(self.waiting(spec.id))
-        if waiting + worker.life.leases >= self._limits.max_queue + spec.max_batch:
-            raise QueueFull(
-                f"{waiting} requests already wait for {spec.id}",
-                retry_after=_RETRY_AFTER_QUEUE_FULL_S,
-            )
-        waiter = self._queue.add(worker, self._clock.monotonic(), keep_alive)
+        most = self._limits.max_queue + spec.max_batch
+        now = self._clock.monotonic()
+        waiter = self._queue.add(worker, now, keep_alive, priority, most=most)
         self._decide_soon()
         return waiter
 

@@ -8,6 +8,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResult
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.supervisor.urgency import Priority
 
 
 class Lease(Protocol):
@@ -37,13 +38,23 @@ class Pool(Protocol):
     """Give requests their workers."""
 
     def lease(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AbstractAsyncContextManager[Lease]:
-        """Wait for a ready worker and hold it while the block runs; cancelling leaves the queue."""
+        """Wait for a ready worker, at most `patience` seconds, and hold it; cancelling leaves the queue."""
         ...
 
     def lease_counter(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a worker that can count the model's tokens, which loads no model."""
         ...

@@ -4,8 +4,11 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.errors import MlxdError, QueueFull, QueueTimeout
+from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.worker import Lease, WorkerHandle
+
+_RETRY_AFTER_S = 5.0
 
 
 @dataclass(eq=False, slots=True)
@@ -16,8 +19,20 @@ class Waiter:
     worker: WorkerHandle
     arrived_at: float
     keep_alive: float | None
+    priority: Priority
     granted: asyncio.Future[Lease]
     lease: Lease | None = field(default=None)
+
+    async def within(self, seconds: float | None) -> Lease:
+        """Wait for the lease; raises what the request is refused with, QueueTimeout once the seconds have passed."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.granted
+        except TimeoutError:
+            raise QueueTimeout(
+                f"{self.worker.spec.id} was not available within {seconds:g} s",
+                retry_after=_RETRY_AFTER_S,
+            ) from None
 
 
 class Queue:
@@ -35,11 +50,25 @@ class Queue:
         """Return who waits for this model, first come first."""
         return [waiter for waiter in self if waiter.worker.spec.id == model_id]
 
-    def add(self, worker: WorkerHandle, arrived_at: float, keep_alive: float | None) -> Waiter:
-        """Put one more request at the end."""
+    def add(
+        self,
+        worker: WorkerHandle,
+        arrived_at: float,
+        keep_alive: float | None,
+        priority: Priority,
+        *,
+        most: int,
+    ) -> Waiter:
+        """Put one more request at the end; raises QueueFull where `most` wait or run."""
+        waiting = len(self.of(worker.spec.id))
+        if waiting + worker.life.leases >= most:
+            raise QueueFull(
+                f"{waiting} requests already wait for {worker.spec.id}",
+                retry_after=_RETRY_AFTER_S,
+            )
         self._last_ticket += 1
         granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(self._last_ticket, worker, arrived_at, keep_alive, granted)
+        waiter = Waiter(self._last_ticket, worker, arrived_at, keep_alive, priority, granted)
         self._waiters[waiter.ticket] = waiter
         return waiter
 

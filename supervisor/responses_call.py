@@ -13,7 +13,7 @@ from mlxd.protocol import openai_responses as wire
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import peek
-from mlxd.supervisor import body, model_routes, request_trace
+from mlxd.supervisor import body, model_routes, request_trace, urgency
 from mlxd.supervisor.answer import Answer
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
@@ -71,6 +71,7 @@ class ResponsesCall:
             request=request,
             spec=spec,
             keep_alive=head.keep_alive,
+            urgency=urgency.of(Headers(scope=scope)),
             # Events are what a background response is followed by.
             body=changed(resolved.body, stream=b"true") if request.background else resolved.body,
             own=resolved.own,
@@ -92,7 +93,7 @@ class ResponsesCall:
 
         async def relay() -> None:
             recorder = Recorder(answer, voice, keep)
-            await order.carry_out(self.pool, recorder, voice, interval=interval)
+            await order.carry_out(self.pool, recorder, interval=interval)
             for kept in saving:
                 await self.store.finish(kept)
 

@@ -11,6 +11,7 @@ from enum import Enum
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor.eviction import Resident, choose, choose_to_yield
 from mlxd.supervisor.room import Room
+from mlxd.supervisor.urgency import Priority
 
 S = WorkerState
 _LEAVING = frozenset({S.DRAINING, S.STOPPING})
@@ -39,6 +40,7 @@ class Waiting:
     ticket: int
     model_id: str
     arrived_at: float
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,7 @@ def decide(snapshot: Snapshot) -> list[Action]:
     """
     actions: list[Action] = []
     cold: dict[str, list[Waiting]] = {}
-    for waiting in snapshot.queue:
+    for waiting in in_line(snapshot):
         view = snapshot.models[waiting.model_id]
         if view.state is S.READY:
             actions.append(Grant(waiting.ticket))
@@ -120,8 +122,18 @@ def decide(snapshot: Snapshot) -> list[Action]:
     return actions + _make_room(snapshot, cold)
 
 
+def in_line(snapshot: Snapshot) -> Sequence[Waiting]:
+    """Return who waits, by priority and then by arrival; whoever has waited `max_swap_wait` counts as high."""
+    return sorted(snapshot.queue, key=lambda waiting: _rank(snapshot, waiting))  # stable
+
+
+def _rank(snapshot: Snapshot, waiting: Waiting) -> Priority:
+    is_overdue = snapshot.now >= _overdue_at(snapshot, waiting)
+    return Priority.HIGH if is_overdue else waiting.priority
+
+
 def _make_room(snapshot: Snapshot, cold: Mapping[str, Sequence[Waiting]]) -> list[Action]:
-    """Take the cold models in order of arrival; each start, each wait for a leaving worker uses up room."""
+    """Take the cold models in the order of the line; each start, each wait for a leaving worker uses up room."""
     now = _free_now(snapshot)
     soon = now + _held_by(snapshot, frozenset({S.STOPPING}))
     later = soon + _held_by(snapshot, frozenset({S.DRAINING}))

@@ -33,7 +33,7 @@ def snapshot(
     return Snapshot(
         now=now,
         models={name: view(worker, measured) for name, worker in workers.items()},
-        queue=[Waiting(w.ticket, w.worker.spec.id, w.arrived_at) for w in queue],
+        queue=[Waiting(w.ticket, w.worker.spec.id, w.arrived_at, w.priority) for w in queue],
         max_loaded=max_loaded,
         max_swap_wait=max_swap_wait,
         budget_bytes=measured.budget if measured else None,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
-from mlxd.supervisor.scheduler import Snapshot
+from mlxd.supervisor.scheduler import Snapshot, in_line
 
 S = WorkerState
 _COLD = (S.STOPPED, S.BACKOFF)
@@ -73,7 +73,9 @@ def explain(snapshot: Snapshot, model_id: str) -> Wait | None:
     if view.state in ALIVE:
         return Wait(Cause.LEAVING, behind=(model_id,))
     line = list(
-        dict.fromkeys(w.model_id for w in snapshot.queue if _state(snapshot, w.model_id) in _COLD)
+        dict.fromkeys(
+            w.model_id for w in in_line(snapshot) if _state(snapshot, w.model_id) in _COLD
+        )
     )
     if model_id not in line:
         return None

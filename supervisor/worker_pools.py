@@ -12,6 +12,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.pool import Limits, Pool
+from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker import Lease
 
@@ -27,18 +28,28 @@ class WorkerPools:
     board: WaitBoard | None = None
 
     def lease(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a ready worker with the model and hold it while the block runs."""
-        return self.models.lease(spec, keep_alive=keep_alive)
+        return self.models.lease(spec, keep_alive=keep_alive, priority=priority, patience=patience)
 
     def lease_counter(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a worker that can count the model's tokens: the model's own if it is ready this moment."""
         if self.models.state(spec.id) is WorkerState.READY:
-            return self.models.lease(spec, keep_alive=keep_alive)
-        return self.tokenizers.lease(_tokenizer_of(spec))
+            return self.lease(spec, keep_alive=keep_alive, priority=priority, patience=patience)
+        return self.tokenizers.lease(_tokenizer_of(spec), priority=priority, patience=patience)
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None

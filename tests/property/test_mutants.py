@@ -258,6 +258,33 @@ SCHEDULER = {
     ),
 }
 
+LINE = {
+    "the line knows no priority": (
+        "return Priority.HIGH if is_overdue else waiting.priority",
+        "return Priority.HIGH",
+    ),
+    "the least urgent goes first": (
+        "return Priority.HIGH if is_overdue else waiting.priority",
+        "return Priority.HIGH if is_overdue else -waiting.priority",
+    ),
+    "low priority waits for ever": (
+        "return Priority.HIGH if is_overdue else waiting.priority",
+        "return waiting.priority",
+    ),
+    "who has waited too long goes last": (
+        "return Priority.HIGH if is_overdue else waiting.priority",
+        "return Priority.LOW if is_overdue else waiting.priority",
+    ),
+    "the last to come goes first": (
+        "key=lambda waiting: _rank(snapshot, waiting))",
+        "key=lambda waiting: (_rank(snapshot, waiting), -waiting.ticket))",
+    ),
+    "grants follow the arrival": (
+        "for waiting in in_line(snapshot):",
+        "for waiting in snapshot.queue:",
+    ),
+}
+
 EVICTION = {
     "a busy worker is chosen": (
         "if not r.leases and not r.pinned and not r.waited_for]",
@@ -324,6 +351,11 @@ def test_a_mutant_of_the_watchdog_is_caught(name: str) -> None:
 @pytest.mark.parametrize("name", SCHEDULER)
 def test_a_mutant_of_the_scheduler_is_caught(name: str) -> None:
     assert not survives(scheduler, SCHEDULER[name], schedule)
+
+
+@pytest.mark.parametrize("name", LINE)
+def test_a_mutant_of_the_line_is_caught(name: str) -> None:
+    assert not survives(scheduler, LINE[name], schedule)
 
 
 @pytest.mark.parametrize("name", EVICTION)

@@ -8,6 +8,8 @@ from support.pool_parts import Drain, Pin, Request, Worker
 from support.pool_world import World
 from support.worlds import choose_world, worlds
 
+from mlxd.supervisor.urgency import Priority
+
 Script = list[Request | Drain | Pin]
 
 
@@ -57,6 +59,32 @@ def test_a_model_that_is_never_idle_keeps_its_place_until_then() -> None:
         max_swap_wait=20.0,
     ).run()
     assert world.starts == ["hot", "cold"], "the cold one came when the hot one was done"
+
+
+def test_the_model_of_the_most_urgent_request_comes_first() -> None:
+    """Given one place that is taken, when three others are asked for, then priority goes before arrival."""
+    script = [
+        Request("busy", at=0.0, runs_s=20.0),
+        Request("low", at=4.0, priority=Priority.LOW),
+        Request("normal", at=5.0),
+        Request("high", at=6.0, priority=Priority.HIGH),
+    ]
+    models = {name: Worker() for name in ("busy", "low", "normal", "high")}
+    world = World(models, script, max_loaded=1, max_swap_wait=100.0).run()
+    assert world.starts == ["busy", "high", "normal", "low"]
+
+
+def test_a_low_request_is_not_passed_for_ever() -> None:
+    """Given ever more urgent requests for two other models, when a low one has waited long, then it is as urgent."""
+    urgent = [
+        Request("ab"[n % 2], at=n * 0.5, runs_s=0.5, priority=Priority.HIGH) for n in range(400)
+    ]
+    low = Request("low", at=5.0, priority=Priority.LOW)
+    models = {name: Worker() for name in ("a", "b", "low")}
+    World(models, [*urgent, low], max_loaded=1, max_swap_wait=20.0).run()
+    swap = 0.5 + 1.0 + 3.0
+    assert low.granted_at is not None
+    assert low.granted_at - low.at <= 2 * (20.0 + swap), "its own wait, and that of who came before"
 
 
 def test_a_ready_model_is_granted_while_another_loads() -> None:

@@ -21,6 +21,7 @@ from mlxd.protocol.errors import MlxdError, ModelNotFound, WorkerDied
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.app import build_app
+from mlxd.supervisor.urgency import Priority, Urgency
 
 MODEL = "org/tiny"
 ALIAS = "tiny"
@@ -96,6 +97,7 @@ class FakePool:
     waiting: int = 0
     leases: list[FakeLease] = field(default_factory=list)
     asked: list[tuple[str, float | None]] = field(default_factory=list)
+    urgencies: list[Urgency] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
     loads: list[tuple[str, float | None, bool | None]] = field(default_factory=list)
@@ -103,9 +105,15 @@ class FakePool:
 
     @asynccontextmanager
     async def lease(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AsyncIterator[FakeLease]:
         """Wait at the gate."""
+        self.urgencies.append(Urgency(priority, patience))
         self.asked.append((spec.id, keep_alive))
         self.waiting += 1
         try:
@@ -123,9 +131,15 @@ class FakePool:
 
     @asynccontextmanager
     async def lease_counter(
-        self, spec: ModelSpec, *, keep_alive: float | None = None
+        self,
+        spec: ModelSpec,
+        *,
+        keep_alive: float | None = None,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
     ) -> AsyncIterator[FakeLease]:
         """Grant at once: who counts waits for no model."""
+        self.urgencies.append(Urgency(priority, patience))
         self.counted.append(spec.id)
         yield FakeLease(spec.id, self.socket)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor.scheduler import ModelView, Refusal
+from mlxd.supervisor.urgency import Priority
 
 S = WorkerState
 BACKOFF_S = 7.0
@@ -18,10 +19,16 @@ class Request:
     at: float
     runs_s: float = 1.0
     patience_s: float = math.inf
+    priority: Priority = Priority.NORMAL
     ticket: int = 0
     granted_at: float | None = None
     refused: Refusal | None = None
     gave_up: bool = False
+
+    def place(self, now: float, max_swap_wait: float) -> tuple[Priority, int]:
+        """Return what is smallest for who goes first."""
+        is_late = now >= self.at + max_swap_wait
+        return (Priority.HIGH if is_late else self.priority), self.ticket
 
     @property
     def is_answered(self) -> bool:

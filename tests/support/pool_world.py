@@ -11,6 +11,7 @@ from support.pool_parts import BACKOFF_S, Drain, Pin, Request, Worker
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor import scheduler
 from mlxd.supervisor.scheduler import Evict, Grant, Refusal, Refuse, Snapshot, Start
+from mlxd.supervisor.urgency import Priority
 
 S = WorkerState
 LEAVING = (S.DRAINING, S.STOPPING)
@@ -66,7 +67,7 @@ class World:
         return Snapshot(
             now=self.now if at is None else at,
             models={name: worker.view() for name, worker in self.workers.items()},
-            queue=[scheduler.Waiting(r.ticket, r.model, r.at) for r in self.queue],
+            queue=[scheduler.Waiting(r.ticket, r.model, r.at, r.priority) for r in self.queue],
             max_loaded=self.max_loaded,
             max_swap_wait=self.max_swap_wait,
             budget_bytes=self.budget_bytes,
@@ -147,10 +148,12 @@ class World:
                     self.refuse(self.take(ticket), reason)
 
     def take(self, ticket: int) -> Request:
-        """Take a request out of the queue; the first of its model, or the order is broken."""
+        """Take a request out of the queue; the most urgent of its model, or the order is broken."""
         request = next(r for r in self.queue if r.ticket == ticket)
-        first = next(r for r in self.queue if r.model == request.model)
-        assert request is first, "not first come, first served"
+        rivals = [r for r in self.queue if r.model == request.model]
+        assert request is min(rivals, key=self.place), (
+            "not by priority, then first come, first served"
+        )
         self.queue.remove(request)
         return request
 
@@ -169,6 +172,8 @@ class World:
         assert any(r.model == model for r in self.queue), "started for nobody"
         assert not self.max_loaded or len(self.alive()) < self.max_loaded, "one too many"
         assert self.free(self.alive()) >= worker.need_bytes, "more than there is"
+        small = [r for r in self.cold() if self.workers[r.model].need_bytes <= worker.need_bytes]
+        assert min(small, key=self.place).model == model, "somebody more urgent fits there, too"
         worker.state, worker.until = S.STARTING, self.now + worker.load_s
         self.starts.append(model)
 
@@ -303,6 +308,10 @@ class World:
     def cold(self) -> list[Request]:
         """Return who waits for a model without a process."""
         return [r for r in self.queue if self.workers[r.model].state in (S.STOPPED, S.BACKOFF)]
+
+    def place(self, request: Request) -> tuple[Priority, int]:
+        """Return a request's place in the line."""
+        return request.place(self.now, self.max_swap_wait)
 
     def overdue(self) -> set[str]:
         """Return the models without a process for which somebody has waited too long."""

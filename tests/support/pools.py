@@ -15,6 +15,7 @@ from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher
+from mlxd.supervisor.urgency import Priority, Urgency
 from mlxd.supervisor.worker import Lease
 
 T = TypeVar("T")
@@ -108,16 +109,31 @@ def make_pool(
 class Request:
     """Hold a lease in a task of its own, until told to end."""
 
-    def __init__(self, pool: Pool, spec: ModelSpec, keep_alive: float | None = None) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        spec: ModelSpec,
+        keep_alive: float | None = None,
+        *,
+        priority: Priority = Priority.NORMAL,
+        patience: float | None = None,
+    ) -> None:
         self._pool = pool
         self._spec = spec
         self._keep_alive = keep_alive
+        self._urgency = Urgency(priority, patience)
         self._end = asyncio.Event()
         self.granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self._run())
 
     async def _run(self) -> None:
-        async with self._pool.lease(self._spec, keep_alive=self._keep_alive) as lease:
+        wish = self._urgency
+        async with self._pool.lease(
+            self._spec,
+            keep_alive=self._keep_alive,
+            priority=wish.priority,
+            patience=wish.patience,
+        ) as lease:
             self.granted.set_result(lease)
             await self._end.wait()
 

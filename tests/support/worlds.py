@@ -7,6 +7,8 @@ from support.choices import Choose, Drawn
 from support.pool_parts import Drain, Pin, Request, Worker
 from support.pool_world import World
 
+from mlxd.supervisor.urgency import Priority
+
 MODELS = ("a", "b", "c", "d")
 # Whole numbers meet; of the tenths, many sums are rounded.
 MOMENTS = tuple(map(float, range(40))) + tuple(n / 10 for n in range(100))
@@ -51,6 +53,9 @@ def choose_world(choose: Choose) -> World:
     )
     if choose((False, True)):
         choose_sizes(choose, world)
+    if choose((False, True)):
+        for request in requests:
+            request.priority = choose(tuple(Priority))
     return world
 
 

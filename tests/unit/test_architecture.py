@@ -19,9 +19,11 @@ PURE = (
     "grants",
     "waits",
     "relief",
+    "urgency",
 )
 PURE_STDLIB = {
-    "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "typing",
+    "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "re",
+    "typing",
 }  # fmt: skip
 
 CLI_TOP_LEVEL = {

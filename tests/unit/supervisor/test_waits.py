@@ -6,6 +6,7 @@ import pytest
 
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.scheduler import ModelView, Snapshot, Waiting
+from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.waits import Cause, Progress, Wait, explain, in_words
 
 S = WorkerState
@@ -31,6 +32,15 @@ def test_a_ready_model_keeps_nobody_waiting() -> None:
 
 def test_a_model_without_a_request_is_waited_for_by_nobody() -> None:
     assert explain(snapshot("", models={"a": ModelView(S.STOPPED)}), "a") is None
+
+
+def test_the_place_in_line_goes_by_priority_before_arrival() -> None:
+    queue = [Waiting(1, "a", 0.0, Priority.LOW), Waiting(2, "b", 1.0), Waiting(3, "a", 2.0)]
+    stopped = {name: ModelView(S.STOPPED) for name in "ab"}
+    found = explain(Snapshot(now=2.0, models=stopped, queue=queue), "a")
+    assert found is not None and (found.position, found.of) == (2, 2)
+    found = explain(Snapshot(now=2.0, models=stopped, queue=queue, max_swap_wait=2.0), "a")
+    assert found is not None and found.position == 1, "it has waited long enough"
 
 
 @pytest.mark.parametrize("state", [S.STARTING, S.LOADING])
