@@ -149,6 +149,8 @@ class InputDone(InsideItem, frozen=True, kw_only=True, tag="response.custom_tool
     input: str
 
 
+BEGINNINGS = frozenset({"response.created", "response.queued", "response.in_progress"})
+"""Names of the events that say nothing of the answer yet."""
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """Names of the events that are the last of their stream."""
 

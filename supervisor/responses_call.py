@@ -93,7 +93,7 @@ class ResponsesCall:
 
         async def relay() -> None:
             recorder = Recorder(answer, voice, keep)
-            await order.carry_out(self.pool, recorder, voice, interval=interval)
+            await order.carry_out(self.pool, recorder, interval=interval)
             for kept in saving:
                 await self.store.finish(kept)
 

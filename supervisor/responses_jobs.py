@@ -143,7 +143,7 @@ class Jobs:
     async def _carry_out(self, job: Job) -> None:
         recorder = Recorder(job, job.voice, lambda response: self._keep(job, response))
         try:
-            await job.order.carry_out(self._pool, recorder, job.voice)
+            await job.order.carry_out(self._pool, recorder)
             if not job.voice.is_over:
                 raise InternalError("the worker ended the response without saying how")
         except asyncio.CancelledError:

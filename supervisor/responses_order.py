@@ -12,7 +12,8 @@ from mlxd.supervisor.answer import RawHeaders
 from mlxd.supervisor.ports import Pool
 from mlxd.supervisor.responses_database import Database, Record
 from mlxd.supervisor.responses_items import Item, kept, new_id
-from mlxd.supervisor.responses_stream import Recorder, ResponseVoice, final_of
+from mlxd.supervisor.responses_stream import Recorder, final_of
+from mlxd.supervisor.second_try import second_try
 from mlxd.supervisor.urgency import Urgency
 
 _SHARE_OF_INTERVAL = 0.8
@@ -34,25 +35,39 @@ class Order:
     opening: Response
 
     async def carry_out(
-        self, pool: Pool, recorder: Recorder, voice: ResponseVoice, *, interval: float | None = None
+        self, pool: Pool, recorder: Recorder, *, interval: float | None = None
     ) -> None:
         """Wait for a worker and have it answer; with an `interval` it never stays silent for so many seconds."""
-        async with pool.lease(
-            self.spec,
-            keep_alive=self.keep_alive,
-            priority=self.urgency.priority,
-            patience=self.urgency.patience,
-        ) as lease:
-            told = {
-                wire.RESPONSE_ID: self.opening.id,
-                wire.CREATED_AT: str(self.opening.created_at),
-                wire.NEXT_NUMBER: str(voice.hand_over()),
-            }
-            if interval is not None:
-                told[wire.PAUSE] = str(interval * _SHARE_OF_INTERVAL)
-            ours = [(name.encode(), value.encode()) for name, value in told.items()]
-            call = upstream.Call("/v1/responses", [*self.headers, *ours], self.body)
-            await upstream.relay(lease, call, recorder)
+        wish = self.urgency
+
+        async def attempt() -> None:
+            nonlocal wish
+            recorder.restart()
+            asked_at = time.monotonic()
+            async with pool.lease(
+                self.spec,
+                keep_alive=self.keep_alive,
+                priority=wish.priority,
+                patience=wish.patience,
+            ) as lease:
+                waited = time.monotonic() - asked_at
+                wish = wish.after(waited)
+                recorder.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]
+                await upstream.relay(lease, self._call(recorder.hand_over(), interval), recorder)
+
+        await second_try(attempt, lambda: recorder.has_begun, self.spec.id)
+
+    def _call(self, number: int, interval: float | None) -> upstream.Call:
+        """Return the request as the worker gets it, with what it must know to go on from here."""
+        told = {
+            wire.RESPONSE_ID: self.opening.id,
+            wire.CREATED_AT: str(self.opening.created_at),
+            wire.NEXT_NUMBER: str(number),
+        }
+        if interval is not None:
+            told[wire.PAUSE] = str(interval * _SHARE_OF_INTERVAL)
+        ours = [(name.encode(), value.encode()) for name, value in told.items()]
+        return upstream.Call("/v1/responses", [*self.headers, *ours], self.body)
 
     def inputs(self) -> list[Item]:
         """Return the own items as they are kept; raises InvalidRequest for what is none."""

@@ -25,15 +25,11 @@ class ResponseVoice:
         self._opening = opening
         self._waiting = waiting
         self.worker_speaks = False
+        """Only the worker knows the next number."""
         self.number = 0
         """Number of the next event."""
         self.is_over = False
         """The last event has been sent."""
-
-    def hand_over(self) -> int:
-        """Leave the rest to the worker; returns the number of its first event."""
-        self.worker_speaks = True
-        return self.number
 
     def keep_alive(self) -> bytes:
         """Return real events, for some clients count nothing else."""
@@ -83,9 +79,23 @@ class Recorder:
 
     def __init__(self, sink: Sink, voice: ResponseVoice, on_end: Callable[[bytes], None]) -> None:
         self._sink, self._voice, self._on_end = sink, voice, on_end
+        self.extra_headers: RawHeaders = []
+        """What the supervisor adds to the head."""
+        self.has_begun = False
+        """The client has something of the answer, so that another worker's cannot take its place."""
+        self.restart()
+
+    def restart(self) -> None:
+        """Expect a worker's response from its beginning."""
+        self._voice.worker_speaks = False
         self._parser: sse.Parser | None = None
         self._whole: list[bytes] | None = None
         self._missing = 0
+
+    def hand_over(self) -> int:
+        """Leave the rest to the worker; returns the number of its first event."""
+        self._voice.worker_speaks = True
+        return self._voice.number
 
     @property
     def started(self) -> bool:
@@ -99,13 +109,16 @@ class Recorder:
             self._parser = sse.Parser()
         elif status == 200:
             self._whole, self._missing = [], int(named.get(b"content-length", b"0"))
-        await self._sink.begin(status, headers)
+        self.has_begun |= self._parser is None
+        await self._sink.begin(status, [*headers, *self.extra_headers])
 
     async def write(self, chunk: bytes) -> None:
         """Take bytes; nothing waits for what is done with them."""
         if self._parser is not None:
             for name, data in self._parser.feed(chunk):
                 self._take(name, data)
+            # Nobody else can go on in the middle of a frame.
+            self.has_begun |= not chunk.endswith(b"\n\n")
         elif self._whole is not None:
             self._whole.append(chunk)
             self._missing -= len(chunk)
@@ -116,6 +129,7 @@ class Recorder:
 
     def _take(self, name: str | None, data: bytes) -> None:
         self._voice.number += 1
+        self.has_begun |= name not in events.BEGINNINGS
         if name in events.ENDS:
             self._voice.is_over = True
             self._on_end(bytes(msgspec.json.decode(data, type=_End).response))

@@ -166,3 +166,29 @@ async def test_a_client_that_leaves_takes_its_row_along(stream: bool) -> None:
         await asyncio.gather(asking, return_exceptions=True)
         await eventually(lambda: bool(home.script.cancelled), within=WITHIN, what="the end")
         await eventually(lambda: not home.pool.leases, within=WITHIN, what="the lease to end")
+
+
+async def test_a_second_worker_goes_on_where_the_first_had_said_nothing_yet() -> None:
+    async with house() as home:
+        home.script.gate.clear()
+        seen: list[Any] = []
+        async for event in await home.sdk.responses.create(model=ALIAS, input="hi", stream=True):
+            seen.append(event)
+            if len(seen) == 2:
+                home.pool.fail_leases(WorkerDied("killed by SIGKILL", may_retry=True))
+                await eventually(
+                    lambda: len(home.script.seen) == 2, within=WITHIN, what="the second try"
+                )
+                home.script.gate.set()
+        kinds = [event.type.removeprefix("response.") for event in seen]
+        assert kinds[:4] == ["created", "in_progress", "in_progress", "output_item.added"]
+        assert kinds[-1] == "completed"
+        assert [event.sequence_number for event in seen] == list(range(len(seen)))
+        assert len(home.script.seen) == 2
+
+
+async def test_the_head_tells_how_long_a_request_waited() -> None:
+    async with house() as home:
+        body = {"model": ALIAS, "input": "hi"}
+        answer = await home.client.post("/v1/responses", json=body)
+        assert int(answer.headers["x-mlxd-queued-ms"]) >= 0
