@@ -65,6 +65,9 @@ async def _history(store: ResponseStore, request: ResponsesRequest) -> list[byte
             raise PreviousResponseNotFound(
                 f"Previous response with id {previous[:_LONGEST_ID]!r} not found.", field=field
             )
+        if await store.run(lambda db: db.is_running(previous)):
+            field = "previous_response_id"
+            raise InvalidRequest(f"{field}: this response has not ended yet", field=field)
         return found
     if conversation is not None:
         found = await store.run(lambda db: db.conversation_items(conversation))

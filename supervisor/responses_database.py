@@ -92,6 +92,11 @@ class Database:
         """Return a response as JSON."""
         return self._body(response_id, _RESPONSE)
 
+    def is_running(self, response_id: str) -> bool:
+        """Say whether a response has not ended yet."""
+        row = self._db.execute("SELECT status FROM kept WHERE id = ?", (response_id,)).fetchone()
+        return row is not None and row[0] in _RUNNING
+
     def delete_response(self, response_id: str) -> bool:
         """Forget a response; says whether there was one."""
         return self._delete(response_id, _RESPONSE)

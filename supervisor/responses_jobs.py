@@ -45,8 +45,8 @@ class Job:
 
     @property
     def size(self) -> int:
-        """Return the bytes of all frames."""
-        return sum(map(len, self.frames))
+        """Return the bytes of all frames and of the request."""
+        return len(self.order.body) + sum(map(len, [*self.frames, *self.order.own]))
 
     @property
     def started(self) -> bool:

@@ -242,3 +242,43 @@ async def test_a_silent_stream_says_again_that_it_is_in_progress(
     assert waiting >= 4
     assert event["type"] == "response.completed"
     assert numbers == list(range(len(numbers)))
+
+
+async def test_chat_and_responses_make_the_same_tokens_of_a_conversation(
+    client: httpx.AsyncClient, script: ScriptedEngine
+) -> None:
+    function = {"name": "f", "parameters": {"type": "object"}}
+    called = {"name": "f", "arguments": '{"x": 1}'}
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": "On it.",
+            "reasoning_content": "hm",
+            "tool_calls": [{"id": "c1", "type": "function", "function": called}],
+        },
+        {"role": "tool", "tool_call_id": "c1", "content": "42"},
+    ]
+    body = {"model": "m", "messages": messages, "reasoning_effort": "low"}
+    tools = [{"type": "function", "function": function}]
+    answer = await client.post("/v1/chat/completions", json=body | {"tools": tools})
+    assert answer.status_code == 200, answer.text
+    thought = [{"type": "reasoning_text", "text": "hm"}]
+    items = [
+        {"role": "user", "content": "hi"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "content": thought},
+        {"role": "assistant", "content": "On it."},
+        {"type": "function_call", "call_id": "c1", **called},
+        {"type": "function_call_output", "call_id": "c1", "output": "42"},
+    ]
+    await respond(
+        client,
+        input=items,
+        instructions="Be brief.",
+        tools=[FUNCTION],
+        reasoning={"effort": "low"},
+    )
+    chat, ours = script.seen
+    assert chat.prompt == ours.prompt
+    assert chat.sampling == ours.sampling

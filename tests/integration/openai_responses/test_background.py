@@ -64,6 +64,15 @@ async def test_a_background_response_can_be_cancelled(running: bool) -> None:
         assert (await home.sdk.responses.retrieve(sent["id"])).status == "cancelled"
 
 
+async def test_nothing_goes_on_from_what_has_not_ended() -> None:
+    async with house() as home:
+        home.script.gate.clear()
+        sent = await home.respond(**QUEUED)
+        body = {"model": ALIAS, "input": "x", "previous_response_id": sent["id"]}
+        status, error = await home.refused("POST", "/v1/responses", json=body)
+        assert (status, error["param"]) == (400, "previous_response_id")
+
+
 async def test_only_background_responses_can_be_cancelled() -> None:
     async with house() as home:
         sent = await home.respond()
