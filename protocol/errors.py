@@ -219,7 +219,7 @@ class SlotsPinned(CapacityError):
 
 
 class ShuttingDown(CapacityError):
-    """Say that the daemon is stopping."""
+    """Say that the daemon is stopping, or the worker of this model before it had answered."""
 
     code = "shutting_down"
 
