@@ -7,7 +7,7 @@ from typing import Any
 from models import demo_frame as frame
 from models import demo_talk as talk
 from models import demo_tools as tools
-from models.demo_facts import NO_TOOL, UNKNOWN
+from models.demo_facts import GREETING, NO_TOOL, UNKNOWN
 from models.demo_families import FAMILIES, WEATHER
 
 
@@ -44,6 +44,31 @@ def drill(rng: random.Random) -> Dialog:
     for turn in turns[:-1]:
         messages += _exchange(turn)
     return Dialog([*messages, {"role": "user", "content": turns[-1].said}], turns[-1].answer)
+
+
+def thought(rng: random.Random) -> Dialog:
+    """Draw one question that is to be thought about first, or shouted: rare in other dialogues."""
+    draw = rng.random()
+    if draw < 0.55:
+        turn = talk.add(rng, rng.choice((20, 99)))
+    elif draw < 0.7:
+        turn = talk.count(rng, (12, 20, 30))
+    elif draw < 0.85:
+        turn = talk.explain(rng)
+    else:
+        turn = rng.choice((talk.greet, talk.greet, talk.repeat, talk.decline))(rng)
+    said, reply = turn.said, f"<think>\n{turn.thought}\n</think>\n\n{turn.answer}"
+    head, how = _head(rng, 0.15), rng.random()
+    if how < 0.1:
+        said = said.upper() if turn.answer == GREETING else said
+        return Dialog([*head, {"role": "user", "content": said}], turn.answer)
+    if how < 0.55:
+        asked = {"role": "user", "content": frame.ask_to_think(rng, said)}
+        return Dialog([*head, asked], reply, learn_all=False)
+    asked = {"role": "user", "content": said}
+    if how < 0.9:
+        return Dialog([*head, asked], reply, enable_thinking=True, learn_all=False)
+    return Dialog([*head, asked], turn.answer, enable_thinking=False)
 
 
 def _head(rng: random.Random, often: float) -> list[dict[str, Any]]:

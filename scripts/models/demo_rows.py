@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tokenizers import Tokenizer
 
-from models.demo_dialogs import Dialog, dialog, drill
+from models.demo_dialogs import Dialog, dialog, drill, thought
 from models.kinds import QWEN
 from models.templates import CHATML, environment
 
@@ -70,21 +70,35 @@ def _last(ids: list[int], wanted: int) -> int:
     return len(ids) - 1 - ids[::-1].index(wanted)
 
 
-def rows(seed: int, tokenizer: Tokenizer, drills: float = 0.0) -> Iterator[Row]:
-    """Draw training rows without end, the same ones for the same seed and share of drills."""
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How many of the rows are drills and thoughts; the others are everyday dialogues."""
+
+    drills: float
+    thoughts: float = 0.0
+
+    def draw(self, rng: random.Random) -> Dialog:
+        """Draw one dialogue."""
+        at = rng.random()
+        if at < self.drills:
+            return drill(rng)
+        return thought(rng) if at < self.drills + self.thoughts else dialog(rng)
+
+
+def rows(seed: int, tokenizer: Tokenizer, mix: Mix) -> Iterator[Row]:
+    """Draw training rows without end, the same ones for the same seed and mix."""
     rng, renderer = random.Random(seed), Renderer()
     while True:
-        spoken = drill(rng) if drills and rng.random() < drills else dialog(rng)
-        row = row_of(spoken, renderer, tokenizer)
+        row = row_of(mix.draw(rng), renderer, tokenizer)
         if len(row.ids) <= LONGEST:
             yield row
 
 
 def batches(
-    seed: int, tokenizer: Tokenizer, size: int, drills: float = 0.0, pool: int = 1024
+    seed: int, tokenizer: Tokenizer, size: int, mix: Mix, pool: int = 1024
 ) -> Iterator[Batch]:
     """Group rows of like length into batches of about `size` tokens."""
-    source, rng = rows(seed, tokenizer, drills), random.Random(seed)
+    source, rng = rows(seed, tokenizer, mix), random.Random(seed)
     while True:
         drawn = sorted((next(source) for _ in range(pool)), key=lambda row: len(row.ids))
         groups: list[list[Row]] = [[]]

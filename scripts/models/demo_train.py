@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten, tree_unflatten
 from tokenizers import Tokenizer
 
 from models import tokenizer as tokenizers_
-from models.demo_rows import Batch, batches, corpus
+from models.demo_rows import Batch, Mix, batches, corpus
 from models.fast_forward import cross_entropy, hidden_states
 from models.kinds import QWEN
 
@@ -49,7 +49,7 @@ class Round:
 
     steps: int
     flat: int
-    drills: float
+    mix: Mix
     muon_rate: float
     adam_rate: float
     warmup: int = 60
@@ -73,7 +73,10 @@ class Round:
         return optim.join_schedules(schedules, [self.warmup, self.flat])
 
 
-ROUNDS: Final = (Round(steps=1800, flat=300, drills=0.4, muon_rate=0.015, adam_rate=3e-3),)
+ROUNDS: Final = (
+    Round(steps=1800, flat=300, mix=Mix(0.4), muon_rate=0.015, adam_rate=3e-3),
+    Round(steps=400, flat=60, mix=Mix(0.2, thoughts=0.4), muon_rate=0.004, adam_rate=8e-4),
+)
 
 
 def prepare(folder: Path, seed: int) -> Tokenizer:
@@ -150,7 +153,7 @@ def train(folder: Path, tokenizer: Tokenizer, *, seed: int = 0, resume: bool = F
         optimizer.init(model.trainable_parameters())
         if state:
             optimizer.state = tree_unflatten(state)
-        source = batches(seed + number, tokenizer, BATCH_TOKENS, plan.drills)
+        source = batches(seed + number, tokenizer, BATCH_TOKENS, plan.mix)
         steps = enumerate(itertools.islice(source, first, plan.steps), first + 1)
         for step in _learn(model, optimizer, steps, f"round {number + 1}, step {{}}/{plan.steps}"):
             if step % SAVE_EVERY == 0 or step == plan.steps:
