@@ -16,6 +16,7 @@ IMPATIENT = 40
 """Tokens after which a walk prefers what ends strings and numbers."""
 FREE = 60
 """With more tokens to choose from than this, a walk is inside some text."""
+DETOURS = 0.2
 CLOSING = ('"', "}", "]", ")")
 TAGS = ("<|end|><|start|>assistant", "\n</parameter>", "</arg_value>", "</parameter>", "</think>")
 """What ends text that is not JSON."""
@@ -78,6 +79,8 @@ class Walker:
         if plan and plan[0] in texts:
             return [texts[plan.pop(0)]]
         plan.clear()
+        if draw.random() < DETOURS:  # what ends one kind of text is the middle of another
+            return allowed
         return next(([texts[end]] for end in CLOSING if end in texts), allowed)
 
 

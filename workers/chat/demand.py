@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.chat import schemas
 from mlxd.workers.chat.formats import AnswerFormat
-from mlxd.workers.chat.lark import Demand, Draft, either, literal
+from mlxd.workers.chat.lark import Demand, Draft, literal
 from mlxd.workers.chat.output_format import (
     Choice,
     JsonObject,
@@ -90,7 +90,7 @@ def text(draft: Draft, output: OutputFormat) -> str:
                 raise InvalidRequest(
                     f"{output.field}: expected texts that are not empty", field=output.field
                 )
-            return either(*map(literal, options))
+            return draft.terminal(" | ".join(map(literal, options)))
 
 
 def refusal(field: str, reason: str) -> InvalidRequest:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from mlxd.protocol.errors import InvalidRequest
 from mlxd.workers.chat import demand
 from mlxd.workers.chat.formats import AnswerFormat
 from mlxd.workers.chat.lark import Demand
@@ -18,6 +20,10 @@ _log = logging.getLogger(__name__)
 
 KEPT = 128
 """Compiled grammars that are kept; the least recently used goes first."""
+LONGEST = 1 << 20
+"""Characters of a grammar that are compiled."""
+_STACK = 512 << 20
+"""Address space for the thread's stack: llguidance recurses once per definition, and an overflow ends the process."""
 
 
 class Grammars:
@@ -32,7 +38,7 @@ class Grammars:
         self._specials = special_tokens(model.tokenizer)
         self._compiler = Compiler(model.tokenizer, model.vocab_size, model.eos_token_ids)
         self._kept: OrderedDict[str, CompiledGrammar] = OrderedDict()
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="mlxd-grammar")
+        self._executor = _executor()
 
     async def of_chat(self, request: ChatRequest, thinking: Thinking) -> CompiledGrammar | None:
         """Return what the answer must follow, None where any will do; raises CallerError naming the field."""
@@ -65,10 +71,15 @@ class Grammars:
 
     async def _run(self, write: Callable[[], Demand]) -> CompiledGrammar:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: self._compiled(write()))
+        try:
+            return await loop.run_in_executor(self._executor, lambda: self._compiled(write()))
+        except RecursionError:
+            raise InvalidRequest("a schema is nested too deeply to be enforced") from None
 
     def _compiled(self, asked: Demand) -> CompiledGrammar:
         text = asked.text()
+        if len(text) > LONGEST:
+            raise demand.refusal(asked.field, f"it is longer than {LONGEST} characters")
         known = self._kept.get(text)
         if known is None:
             known = self._kept[text] = self._compile(asked)
@@ -100,3 +111,14 @@ class Grammars:
             return self._compiler.compile(asked.text(falling_back))
         except GrammarRefused as error:
             raise demand.refusal(asked.field, str(error)) from None
+
+
+def _executor() -> ThreadPoolExecutor:
+    """Return a thread with a deep stack."""
+    usual = threading.stack_size(_STACK)
+    try:
+        executor = ThreadPoolExecutor(1, thread_name_prefix="mlxd-grammar")
+        executor.submit(int)  # starts the thread
+    finally:
+        threading.stack_size(usual)
+    return executor

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+STEP_ITEMS = 20_000
+"""Work of the parser per token, under 0.1 s: a grammar that is more ambiguous fails its row, the others wait for it."""
 _LONGEST_REASON = 400
 _EXCERPT = re.compile(r"\s*(\d+ \||\^)")
 """Lines that quote the grammar; the caller knows it, or never saw what was made of it."""
@@ -125,7 +127,7 @@ class Compiler:
 
         self.prepare()
         assert self._words is not None
-        limits = LLParserLimits(verbose_errors=False)
+        limits = LLParserLimits(verbose_errors=False, step_max_items=STEP_ITEMS)
         try:
             prototype = LLMatcher(self._words, text, log_level=0, limits=limits)
             trial = prototype.deep_copy()
@@ -205,5 +207,7 @@ def _index(tokenizer: Any, vocab: int, ends: list[int]) -> "LLTokenizer":
 
 def readable(reason: str) -> str:
     """Return a message of the library on one line, without the lines of the grammar it quotes."""
+    if reason.startswith("panic"):  # its counters are of 16 bits
+        return "the grammar is too large"
     lines = [line.strip() for line in reason.splitlines() if not _EXCERPT.match(line)]
     return "; ".join(line for line in lines if line)[:_LONGEST_REASON]
