@@ -67,7 +67,7 @@ def settings(draw: st.DrawFn) -> Settings:
         )
         for name in names
     ]
-    counts = ["max_batch", "standby_workers", "max_queue"]
+    counts = ["max_batch", "standby_workers", "max_queue", "quarantine_after"]
     kinds = dict.fromkeys(counts, COUNT) | dict.fromkeys(
         ("prompt_cache_memory", "prompt_cache_disk"), SIZE
     )
