@@ -64,6 +64,19 @@ class Walker:
             tokens.append(token)
         return str(self.tokenizer.decode(tokens))
 
+    def accepts(self, compiled: CompiledGrammar, text: str) -> bool:
+        """Say whether the grammar allows a text."""
+        matcher = compiled.start()
+        for at, token in enumerate(self.tokenizer.encode(text, add_special_tokens=False)):
+            if matcher.over:
+                return False
+            matcher.take(at, token)
+        if matcher.over:
+            return matcher.error is None
+        mask = np.zeros(-(-matcher.width // 32), np.uint32)
+        matcher.fill(mask.ctypes.data, mask.nbytes)
+        return bool(np.unpackbits(mask.view(np.uint8), bitorder="little")[self.ends[0]])
+
     def _last(
         self, draw: random.Random, tokens: list[int], allowed: list[int], plan: list[str]
     ) -> list[int]:

@@ -9,6 +9,7 @@ from mlxd.protocol.errors import UnsupportedField
 from mlxd.workers.chat import schemas
 from mlxd.workers.chat.lark import Draft, either, literal
 from mlxd.workers.chat.request import Tool
+from mlxd.workers.chat.schema_repairs import unenforceable
 from mlxd.workers.chat.spelled_arguments import PLAIN_NAME, Tags, inexpressible, keyword_arguments
 
 
@@ -43,7 +44,7 @@ def _checked(call: Callable[[Draft, Tool], str], draft: Draft, tool: Tool) -> st
 
 def json_arguments(draft: Draft, tool: Tool) -> str:
     """Return an expression for a tool's arguments as one JSON object."""
-    reason = schemas.uncountable(tool.parameters)
+    reason = unenforceable(tool.parameters)
     if reason is not None and tool.strict:
         raise UnsupportedField(tool.field, f"can't be enforced: {reason}")
     wanted = schemas.of_object(tool.parameters if reason is None else None)

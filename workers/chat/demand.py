@@ -16,6 +16,7 @@ from mlxd.workers.chat.output_format import (
     Regex,
 )
 from mlxd.workers.chat.request import ChatRequest, Tool
+from mlxd.workers.chat.schema_repairs import unenforceable
 from mlxd.workers.chat.want import Thinking, Want
 
 
@@ -74,7 +75,7 @@ def text(draft: Draft, output: OutputFormat) -> str:
         case JsonObject():
             return draft.part(schemas.grammar(schemas.ANY_OBJECT, schemas.LOOSE), output.field)
         case JsonSchema():
-            reason = schemas.uncountable(output.schema)
+            reason = unenforceable(output.schema)
             if reason is not None:
                 raise refusal(output.field, reason)
             return draft.part(schemas.grammar(output.schema, schemas.LOOSE), output.field)

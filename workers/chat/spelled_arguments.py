@@ -10,6 +10,7 @@ from mlxd.protocol.errors import UnsupportedField
 from mlxd.workers.chat import schemas
 from mlxd.workers.chat.lark import TEXT, Draft, either, literal
 from mlxd.workers.chat.request import Tool
+from mlxd.workers.chat.schema_repairs import unenforceable
 
 _ANNOTATIONS: Final = frozenset(
     {
@@ -62,9 +63,14 @@ def properties(tool: Tool) -> list[Property]:
 
 def json_value(draft: Draft, tool: Tool, item: Property) -> str:
     """Return an expression for an argument's value as JSON."""
-    wanted = schemas.grammar(item.schema, schemas.AS_TEMPLATES_DO)
-    fallback = None if tool.strict else schemas.grammar(True, schemas.AS_TEMPLATES_DO)
-    return draft.part(wanted, tool.field, fallback)
+    anything = schemas.grammar(True, schemas.AS_TEMPLATES_DO)
+    reason = unenforceable(item.schema)
+    if reason is None:
+        wanted = schemas.grammar(item.schema, schemas.AS_TEMPLATES_DO)
+        return draft.part(wanted, tool.field, None if tool.strict else anything)
+    if tool.strict:
+        raise UnsupportedField(tool.field, f"can't be enforced: {reason}")
+    return draft.part(anything, tool.field)
 
 
 def keyword_arguments(draft: Draft, tool: Tool) -> str:
