@@ -209,5 +209,9 @@ def readable(reason: str) -> str:
     """Return a message of the library on one line, without the lines of the grammar it quotes."""
     if reason.startswith("panic"):  # its counters are of 16 bits
         return "the grammar is too large"
-    lines = [line.strip() for line in reason.splitlines() if not _EXCERPT.match(line)]
+    lines = [
+        line.strip()
+        for line in reason.replace("<non-verbose/>", "").splitlines()
+        if not _EXCERPT.match(line)
+    ]
     return "; ".join(line for line in lines if line)[:_LONGEST_REASON]

@@ -212,20 +212,19 @@ class EngineLoop:
             self._batch_failed(error)
             return
         self._failures = 0
+        failed = self.counters.failed
         ended = {sampled.row.uid for sampled in news if self._accept(sampled)}
-        self.counters.count_generated(len(news), len(ended), time.monotonic())
+        finished = len(ended) - (self.counters.failed - failed)
+        self.counters.count_generated(len(news), finished, time.monotonic())
         if ended:
             self._release(ended)
 
     def _accept(self, sampled: batches.Sampled) -> bool:
         """Take a row's token; tell whether it ends the row."""
         row, token, details = sampled.row, sampled.token, sampled.details
-        if row.matcher is not None:
-            row.matcher.take(row.answered, token)
-            if row.matcher.error is not None:
-                self._fail(row, InternalError(f"the grammar can't go on: {row.matcher.error}"))
-                return True
-        row.tokens.append(token)
+        if (stuck := row.take(token)) is not None:
+            self._fail(row, InternalError(f"the grammar can't go on: {stuck}"))
+            return True
         reason = self._end(row, token)
         output = TokenOutput(token, reason, details.logprob, details.top_logprobs)
         self._outbox.append(Delivery(row.uid, (output,), cached_tokens=row.cached))

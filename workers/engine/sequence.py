@@ -77,6 +77,15 @@ class Sequence:
         """Tokens in the batch's cache while the row generates: each step that samples a token feeds one."""
         return len(self.request.prompt) - 1 + self.sampled
 
+    def take(self, token: int) -> str | None:
+        """Add a token to the answer; returns why its grammar can't go on, None where it can."""
+        if self.matcher is not None:
+            self.matcher.take(self.answered, token)
+            if self.matcher.error is not None:
+                return self.matcher.error
+        self.tokens.append(token)
+        return None
+
     def start_over(self) -> None:
         """Forget the cache; what was handed over stays, and the random keys go on where they were."""
         self.state = SequenceState.WAITING
