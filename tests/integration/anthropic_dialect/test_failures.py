@@ -102,7 +102,7 @@ async def test_a_malformed_call_is_text(client: httpx.AsyncClient, script: Scrip
     tool = {"name": "f", "input_schema": {"type": "object"}}
     for text in (
         "<tool_call>\nnonsense\n</tool_call>",
-        '<tool_call>\n{"name": "f", "arguments": {"x": Infinity}}\n</tool_call>',
+        '<tool_call>\n{"name": "f", "arguments": {"x": NaN}}\n</tool_call>',
         '<tool_call>\n{"name": "\\ud800", "arguments": {}}\n</tool_call>',
     ):
         script.says(text)
