@@ -8,6 +8,7 @@ import json
 NAMES = {
     "swap": "request to first token of a cold model, with and without standby, against the floor",
     "router": "what the supervisor adds to talking to the worker itself",
+    "decode": "tokens per second and gaps between them at 1 to 64 streams, beside mlx_lm.server",
     "isolation": "a resident model's requests and /health while another model loads",
 }
 

@@ -12,6 +12,16 @@ def percentile(samples: Sequence[float], share: float) -> float:
 
 
 @dataclass
+class Plot:
+    """Say what a picture of a report shows."""
+
+    x: str
+    y: str
+    lines: dict[str, list[tuple[float, float]]]
+    """Points by the name of their line."""
+
+
+@dataclass
 class Report:
     """Hold what one benchmark found."""
 
@@ -20,6 +30,10 @@ class Report:
     """Seconds by name; the same index is the same round."""
     ratios: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    """What a reader must know of the conditions."""
+    plot: Plot | None = None
+    unit: str = "seconds"
 
     def add(self, name: str, seconds: float) -> None:
         """Take one sample."""
@@ -39,7 +53,8 @@ class Report:
         lines = [self.title, ""]
         lines += [f"{name:44} {value:9.2f} x" for name, value in self.ratios.items()]
         lines += [f"{name:44} {value:9.4g}" for name, value in self.figures.items()]
-        lines += ["", f"{'seconds':36} {'p50':>8} {'p95':>8} {'p99':>8}     n"]
+        lines += ["", *self.notes] if self.notes else []
+        lines += ["", f"{self.unit:36} {'p50':>8} {'p95':>8} {'p99':>8}     n"]
         for name, samples in self.samples.items():
             row = [percentile(samples, share) for share in (0.5, 0.95, 0.99)]
             lines.append(f"{name:36} " + " ".join(f"{v:8.4f}" for v in row) + f" {len(samples):5}")
@@ -51,5 +66,7 @@ class Report:
             "title": self.title,
             "ratios": self.ratios,
             "figures": self.figures,
+            "notes": self.notes,
+            "unit": self.unit,
             "samples": self.samples,
         }
