@@ -9,6 +9,7 @@ from mlxd.protocol.units import parse_duration
 class _Head(msgspec.Struct):
     model: str | msgspec.UnsetType = msgspec.UNSET
     stream: bool | None = None
+    stream_format: object = None
     keep_alive: str | int | float | None = None
 
 
@@ -41,10 +42,12 @@ def peek(body: bytes, *, stream_default: bool = False) -> Peek:
     if head.model is msgspec.UNSET or not head.model:
         raise InvalidRequest("model: expected the name of a model", field="model")
     stream = stream_default if head.stream is None else head.stream
-    return Peek(model=head.model, stream=stream, keep_alive=_keep_alive(head.keep_alive))
+    stream = stream or head.stream_format == "sse"  # how speech asks for events
+    return Peek(model=head.model, stream=stream, keep_alive=keep_alive_seconds(head.keep_alive))
 
 
-def _keep_alive(value: str | int | float | None) -> float | None:
+def keep_alive_seconds(value: str | int | float | None) -> float | None:
+    """Return a body's keep_alive in seconds, or None where there is none; raises InvalidRequest."""
     if value is None:
         return None
     try:

@@ -14,7 +14,7 @@ from mlxd.protocol import dialect
 from mlxd.protocol.errors import InvalidRequest, MlxdError
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
-from mlxd.supervisor import body, refusal, request_trace, upstream, urgency
+from mlxd.supervisor import body, form, refusal, request_trace, upstream, urgency
 from mlxd.supervisor.answer import Answer, RawHeaders
 from mlxd.supervisor.keepalive import PlainVoice
 from mlxd.supervisor.ports import Catalog, Pool
@@ -30,6 +30,13 @@ KINDS = {
     "/v1/completions": GENERATING,
     "/v1/messages": GENERATING,
     "/anthropic/v1/messages": GENERATING,
+    "/v1/embeddings": frozenset({ModelKind.EMBEDDING}),
+    "/v1/rerank": frozenset({ModelKind.RERANK}),
+    "/v1/audio/speech": frozenset({ModelKind.SPEECH}),
+    "/v1/audio/transcriptions": frozenset({ModelKind.TRANSCRIPTION}),
+    "/v1/audio/translations": frozenset({ModelKind.TRANSCRIPTION}),
+    "/v1/images/generations": frozenset({ModelKind.IMAGE}),
+    "/v1/images/edits": frozenset({ModelKind.IMAGE}),
 }
 """Which kinds of model each route reaches."""
 
@@ -68,7 +75,8 @@ class ModelCall:
         headers = Headers(scope=scope)
         wish = urgency.of(headers)
         content = await body.read(headers, receive, self.settings.server.max_body)
-        head = peek(content)
+        content_type = headers.get("content-type", "")
+        head = form.peek(content, content_type) if form.is_form(content_type) else peek(content)
         spec = resolve(self.catalog, head.model, scope["path"], self.kinds)
         request_trace.of(scope).model = spec.id
         tongue = dialect.of_path(scope["path"])

@@ -41,7 +41,7 @@ def build(model: TextModel, engine: Engine) -> Starlette:
         Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
         Route("/health", health.health, methods=["GET"]),
     ]
-    app = _app(routes, pipeline.close)
+    app = of_routes(routes, pipeline.close)
     app.state.pipeline, app.state.engine, app.state.writer = pipeline, engine, pipeline.writer
     return app
 
@@ -52,12 +52,14 @@ def build_counting(writer: PromptWriter) -> Starlette:
         *anthropic_messages.counting_routes(),
         Route("/health", health.health, methods=["GET"]),
     ]
-    app = _app(routes, writer.close)
+    app = of_routes(routes, writer.close)
     app.state.writer = writer
     return app
 
 
-def _app(routes: Sequence[Route], close: Callable[[], None]) -> Starlette:
+def of_routes(routes: Sequence[Route], close: Callable[[], None] = lambda: None) -> Starlette:
+    """Return an app that answers every failure in the dialect of its path; `close` runs as it ends."""
+
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 from mlxd.protocol.errors import MlxdError
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine.request import GenerateRequest
+
+if TYPE_CHECKING:
+    from mlxd.workers.jobs.job import Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +21,15 @@ class Submit:
 
 
 @dataclass(frozen=True, slots=True)
+class Do:
+    """Ask for a job of a model that generates no text."""
+
+    job: "Job[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
-    """Ask that a row leaves; unknown and ended rows are no error."""
+    """Ask that a row or job leaves; unknown and ended ones are no error."""
 
     uid: int
 
@@ -44,7 +55,7 @@ class Shrink:
     """Ask to give back what is kept only to be faster."""
 
 
-Message = Submit | Cancel | Leave | Limit | Shrink
+Message = Submit | Do | Cancel | Leave | Limit | Shrink
 
 
 class Inbox:

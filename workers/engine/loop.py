@@ -14,7 +14,7 @@ from mlxd.protocol.errors import InternalError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
-from mlxd.workers.engine.inbox import Cancel, Inbox, Leave, Limit, Message, Shrink, Submit
+from mlxd.workers.engine.inbox import Cancel, Do, Inbox, Leave, Limit, Message, Shrink, Submit
 from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 from mlxd.workers.engine.reuse import Reuse
@@ -158,6 +158,8 @@ class EngineLoop:
                     self._reuse.shrink(busy=self.rows > 0)
                     mx.clear_cache()
                     self._show(full=True)
+                case Do():
+                    raise AssertionError("jobs belong to models that generate no text")
 
     def _drop(self, uid: int) -> bool:
         """Forget a row wherever it is; tell whether it was anywhere."""
