@@ -1,12 +1,15 @@
 """Read from a multipart body the few fields the supervisor routes by; files are passed over."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import Peek, keep_alive_seconds
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
 
 _ROUTING: Final = frozenset({b"model", b"stream", b"keep_alive"})
 _LONGEST_VALUE: Final = 4096
@@ -67,7 +70,7 @@ class _Reader:
         self._name: bytes | None = None
         self._value = bytearray()
 
-    def callbacks(self) -> dict[str, object]:
+    def callbacks(self) -> "MultipartCallbacks":
         """Return what the parser calls."""
         return {
             "on_part_begin": self._begin,
