@@ -14,9 +14,11 @@ OTHERS = frozenset(
         "MLXD_API_KEY",
         "MLXD_CONFIG",
         "MLXD_HOME",
+        "MLXD_LAUNCHCTL",
         "MLXD_LOG_DIR",
         "MLXD_RUN_DIR",
         "MLXD_STATE_DIR",
+        "MLXD_SYSTEMCTL",
         "MLXD_URL",
     }
 )

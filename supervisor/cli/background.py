@@ -24,6 +24,8 @@ _LOG_LIMIT = 10_000_000
 _SHOWN_LINES = 20
 _LOOK_AGAIN_S = 0.05
 _KILL_AFTER_S = 10.0
+STOP_S = 150.0
+"""Longer than the daemon's own drain_timeout and kill_grace together."""
 
 
 def command(arguments: Sequence[str]) -> list[str]:
@@ -32,6 +34,13 @@ def command(arguments: Sequence[str]) -> list[str]:
     if script.exists():
         return [str(script), *arguments]
     return [sys.executable, "-P", "-m", "mlxd.supervisor.daemon", *arguments]
+
+
+def options(config: Path | None, host: str | None, port: int | None) -> list[str]:
+    """Return what `mlxd` is told on its command line."""
+    given = {"--config": config, "--host": host, "--port": port}
+    pairs = ((name, str(value)) for name, value in given.items() if value is not None)
+    return [word for pair in pairs for word in pair]
 
 
 def start(
@@ -75,7 +84,7 @@ def _wait_for_answer(
     deadline = time.monotonic() + timeout
     while child.poll() is None and time.monotonic() < deadline:
         found = runfile.read(paths.state_dir)
-        if found is not None and found.pid == child.pid and _answers(found):
+        if found is not None and found.pid == child.pid and answers(found):
             return found
         time.sleep(_LOOK_AGAIN_S)
     return None
@@ -94,7 +103,8 @@ def _spawn(line: Sequence[str], sink: IO[bytes], folder: Path | None) -> subproc
     )
 
 
-def _answers(run: RunFile) -> bool:
+def answers(run: RunFile) -> bool:
+    """Tell whether a daemon takes requests."""
     try:
         Client(run.url).get("/health", timeout=2)
     except Failure:
@@ -102,8 +112,17 @@ def _answers(run: RunFile) -> bool:
     return True
 
 
-def stop(run: RunFile, *, timeout: float, force: bool, waiting: Callable[[float], None]) -> None:
+def stop(
+    run: RunFile,
+    *,
+    timeout: float,
+    force: bool,
+    waiting: Callable[[float], None],
+    asked: bool = False,
+) -> None:
     """Ask the daemon to leave and return once it has; `waiting` hears the seconds passed.
+
+    One that was `asked` is not asked again: a second SIGTERM tells it to hurry.
 
     Raises Failure where it still runs after `timeout`. SIGKILL only with `force`: a killed daemon cannot see its
     workers off, though they leave by themselves.
@@ -112,7 +131,8 @@ def stop(run: RunFile, *, timeout: float, force: bool, waiting: Callable[[float]
 
     try:
         process = psutil.Process(run.pid)
-        process.terminate()
+        if not asked:
+            process.terminate()
         if _wait(run, process, min(timeout, _KILL_AFTER_S) if force else timeout, waiting):
             return
         if not force:

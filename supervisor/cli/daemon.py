@@ -7,12 +7,13 @@ from typing import Any
 import click
 
 from mlxd.supervisor import runfile
+from mlxd.supervisor.cli import service
+from mlxd.supervisor.cli.failure import Misused
 from mlxd.supervisor.cli.session import Command, Session
 from mlxd.supervisor.runfile import RunFile
 
 _START_S = 30.0
 _STOP_S = 150.0
-"""Longer than the daemon's own drain_timeout and kill_grace together."""
 
 
 def _start_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +36,7 @@ def _start_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_start_options
 @click.pass_obj
 def start(session: Session, config: Path | None, host: str | None, port: int | None) -> None:
-    """Start the daemon in the background and wait until it answers."""
+    """Start the daemon in the background and wait until it answers; once installed, as the service it is."""
     if found := runfile.running(session.paths.state_dir):
         _report(
             session,
@@ -45,6 +46,11 @@ def start(session: Session, config: Path | None, host: str | None, port: int | N
         )
         return
     session.settings(config)  # a mistake in the configuration is shown here rather than in a log
+    if control := service.installed():
+        _refuse_options(config, host, port)
+        found = service.start(session, control)
+        _report(session, found, "started", f"mlxd is running at {found.url}, pid {found.pid}")
+        return
     _launch(session, _arguments(config, host, port), None)
 
 
@@ -53,7 +59,7 @@ def start(session: Session, config: Path | None, host: str | None, port: int | N
 @click.option("--timeout", type=float, default=_STOP_S, show_default=True, help="Seconds to wait.")
 @click.pass_obj
 def stop(session: Session, force: bool, timeout: float) -> None:
-    """Stop the daemon; done when it and its workers have left."""
+    """Stop the daemon; done when it and its workers have left. A service stays installed: the next login starts it."""
     found = runfile.running(session.paths.state_dir)
     if found is None:
         if session.json:
@@ -61,7 +67,10 @@ def stop(session: Session, force: bool, timeout: float) -> None:
         else:
             session.out.sentence("mlxd is not running")
         return
-    _end(session, found, timeout=timeout, force=force)
+    if control := service.installed():
+        service.stop(session, control, found, timeout=timeout, force=force)
+    else:
+        service.see_off(session, found, timeout=timeout, force=force)
     _report(session, found, "stopped", f"stopped mlxd, pid {found.pid}")
 
 
@@ -72,11 +81,18 @@ def restart(session: Session, config: Path | None, host: str | None, port: int |
     """Stop the daemon if it runs, start it again; without options the way it was started before."""
     session.settings(config)
     found = runfile.running(session.paths.state_dir)
+    if control := service.installed():
+        _refuse_options(config, host, port)
+        if found:
+            service.stop(session, control, found, timeout=_STOP_S, force=False)
+        found = service.start(session, control)
+        _report(session, found, "started", f"mlxd is running at {found.url}, pid {found.pid}")
+        return
     if found is None:
         _launch(session, _arguments(config, host, port), None)
         return
     line, folder = _command_of(found)
-    _end(session, found, timeout=_STOP_S, force=False)
+    service.see_off(session, found)
     if config or host or port is not None:
         _launch(session, _arguments(config, host, port), None)
     else:
@@ -86,9 +102,12 @@ def restart(session: Session, config: Path | None, host: str | None, port: int |
 def _arguments(config: Path | None, host: str | None, port: int | None) -> list[str]:
     from mlxd.supervisor.cli import background
 
-    given = {"--config": config, "--host": host, "--port": port}
-    pairs = ((name, str(value)) for name, value in given.items() if value is not None)
-    return background.command([word for pair in pairs for word in pair])
+    return background.command(background.options(config, host, port))
+
+
+def _refuse_options(config: Path | None, host: str | None, port: int | None) -> None:
+    if config or host or port is not None:
+        raise Misused("mlxd is installed as a service: `mlxctl install` takes these options")
 
 
 def _command_of(run: RunFile) -> tuple[list[str], Path]:
@@ -105,20 +124,6 @@ def _launch(session: Session, line: list[str], folder: Path | None) -> None:
         progress.show("waiting for mlxd to answer")
         run = background.start(line, session.paths, timeout=_START_S, folder=folder)
     _report(session, run, "started", f"mlxd is running at {run.url}, pid {run.pid}")
-
-
-def _end(session: Session, run: RunFile, *, timeout: float, force: bool) -> None:
-    from mlxd.supervisor.cli import background
-
-    with session.out.progress() as progress:
-
-        def waiting(passed: float) -> None:
-            progress.show(
-                f"waiting for mlxd (pid {run.pid}) and its workers to leave, {passed:.0f} s"
-            )
-
-        background.stop(run, timeout=timeout, force=force, waiting=waiting)
-    runfile.remove(session.paths.state_dir, run.pid)
 
 
 def _report(session: Session, run: RunFile, did: str, sentence: str) -> None:

@@ -21,18 +21,43 @@ def status(context: click.Context) -> None:
     """Tell whether the daemon runs, where, and what it holds."""
     session: Session = context.obj
     run = None if session.url else runfile.running(session.paths.state_dir)
+    seen = None if session.url else service_of()
     if run is None and session.url is None:
         if session.json:
-            session.out.json({"running": False})
+            session.out.json({"running": False, "service": seen})
         else:
             session.out.sentence("mlxd is not running; `mlxctl start` starts it")
         context.exit(Exit.UNREACHABLE)
     models = [model for model in session.client.read("/v1/ps", Ps).models if model.state in ALIVE]
     if session.json:
-        session.out.json(report(session.client.url, run, models))
+        session.out.json(report(session.client.url, run, models) | {"service": seen})
     else:
         session.out.sentence("mlxd is running")
         session.out.fields(fields(session.client.url, run, models, time.time()))
+        if seen:
+            kind, told = seen["kind"], "" if seen["running"] else ", which did not start this one"
+            session.out.fields([("service", f"{kind}{told}")])
+
+
+def service_of() -> dict[str, object] | None:
+    """Return how the operating system sees the service, None where none is installed."""
+    from mlxd.supervisor.cli.service import installed
+    from mlxd.supervisor.service.control import ServiceError, State
+
+    control = installed()
+    if control is None:
+        return None
+    try:
+        state = control.state()
+    except ServiceError:
+        state = State(loaded=False)
+    return {
+        "kind": control.kind,
+        "file": str(control.file),
+        "loaded": state.loaded,
+        "running": state.running,
+        "pid": state.pid,
+    }
 
 
 def report(url: str, run: RunFile | None, models: list[ModelStatus]) -> dict[str, object]:

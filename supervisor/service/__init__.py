@@ -1,0 +1,1 @@
+"""Have the operating system keep the daemon running: launchd on macOS, systemd on Linux."""
