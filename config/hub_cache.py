@@ -1,10 +1,11 @@
 """Find models in the local Hugging Face cache, offline.
 
     HUB/models--ORG--NAME/refs/main                 the commit that was pulled
+    HUB/models--ORG--NAME/refs/mlxd-pin             the one that was pulled by its name instead
     HUB/models--ORG--NAME/snapshots/COMMIT/…        links into blobs/
     HUB/models--ORG--NAME/blobs/…                   contents; X.incomplete while they come
 
-What was found in a model is kept until one of those folders changes, so that looking again costs four `stat`s a model.
+What was found in a model is kept until one of those folders changes, so that looking again costs six `stat`s a model.
 """
 
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from mlxd.config import model_folder
 from mlxd.config.model_folder import ModelFolder
 
+PIN = "mlxd-pin"
+"""The ref that goes before main."""
 _PREFIX = "models--"
 _SETTLE_NS = 2 * 10**9
 _Stamp = tuple[int, ...]
@@ -74,7 +77,7 @@ class HubCache:
         known = self._known.get(name)
         if known is not None and known.stamp == _stamp(place, known.main):
             return known.model
-        main = _commit(f"{place}/refs/main")
+        main = _commit(f"{place}/refs/{PIN}") or _commit(f"{place}/refs/main")
         stamp = _stamp(place, main)
         if stamp is None:
             return None
@@ -93,8 +96,10 @@ def _read(place: Path, hub_id: str, main: str | None) -> HubModel:
             return HubModel(hub_id, revision, folder)
         first = first or HubModel(hub_id, revision, folder)
     if first is None:
-        empty = ModelFolder(path=place, missing="nothing of it was downloaded")
-        return HubModel(hub_id, None, empty)
+        missing = (
+            "its download is not finished" if _is_coming(place) else "nothing of it was downloaded"
+        )
+        return HubModel(hub_id, None, ModelFolder(path=place, missing=missing))
     if first.folder.missing and _is_coming(place):
         missing = f"{first.folder.missing}, a download is not finished"
         return replace(first, folder=replace(first.folder, missing=missing))
@@ -107,7 +112,8 @@ def _revisions(place: Path, main: str | None) -> Iterator[str]:
         yield main
     try:
         with os.scandir(place / "snapshots") as entries:
-            dated = [(e.stat().st_mtime_ns, e.name) for e in entries if e.is_dir()]
+            shown = (e for e in entries if e.is_dir() and not e.name.startswith("."))
+            dated = [(e.stat().st_mtime_ns, e.name) for e in shown]
     except OSError:
         return
     for _, name in sorted(dated, reverse=True):
@@ -128,7 +134,8 @@ def _stamp(place: str, main: str | None) -> _Stamp | None:
     if changed == 0:
         return None
     snapshots = f"{place}/snapshots"
-    watched = (f"{place}/refs/main", f"{place}/blobs", snapshots, f"{snapshots}/{main}")
+    refs = (f"{place}/refs/main", f"{place}/refs/{PIN}")
+    watched = (*refs, f"{place}/blobs", snapshots, f"{snapshots}/{main}")
     return (changed, *map(_changed, watched))
 
 

@@ -8,11 +8,15 @@ MlxdError                        code                      status
 │   ├── InvalidApiKey            invalid_api_key           401
 │   ├── ForbiddenHost            forbidden_host            403
 │   ├── ModelNotAllowed          model_not_allowed         403
+│   ├── PermissionDenied         permission_denied         403
 │   ├── ModelNotFound            model_not_found           404
 │   ├── ObjectNotFound           not_found                 404
+│   ├── RepoNotFound             repo_not_found            404
+│   ├── HubRefused               hub_refused               403
 │   ├── PreviousResponseNotFound previous_response_not_found 404
 │   ├── RouteNotFound            route_not_found           404
 │   ├── MethodNotAllowed         method_not_allowed        405
+│   ├── RequestTimeout           request_timeout           408
 │   ├── ModelBusy                model_busy                409
 │   └── RequestTooLarge          request_too_large         413
 ├── CapacityError                may work later
@@ -21,6 +25,8 @@ MlxdError                        code                      status
 │   ├── QueueTimeout             queue_timeout             503
 │   ├── InsufficientMemory       insufficient_memory       503
 │   ├── SlotsPinned              slots_pinned              503
+│   ├── HubUnreachable           hub_unreachable           502
+│   ├── DiskFull                 disk_full                 507
 │   └── ShuttingDown             shutting_down             503
 ├── WorkerError                  ours or the model's fault
 │   ├── ModelLoadFailed          model_load_failed         503
@@ -112,6 +118,13 @@ class ModelNotAllowed(CallerError):
     status = 403
 
 
+class PermissionDenied(CallerError):
+    """Say which right this key lacks."""
+
+    code = "permission_denied"
+    status = 403
+
+
 class ModelNotFound(CallerError):
     """Say that no model has this name, and which names are near."""
 
@@ -137,6 +150,20 @@ class ObjectNotFound(CallerError):
     status = 404
 
 
+class RepoNotFound(CallerError):
+    """Say that the hub shows no such repository or revision."""
+
+    code = "repo_not_found"
+    status = 404
+
+
+class HubRefused(CallerError):
+    """Say that the hub wants a token, another one, or its terms accepted."""
+
+    code = "hub_refused"
+    status = 403
+
+
 class PreviousResponseNotFound(CallerError):
     """Say that the response to go on from is not stored, or no longer."""
 
@@ -156,6 +183,13 @@ class MethodNotAllowed(CallerError):
 
     code = "method_not_allowed"
     status = 405
+
+
+class RequestTimeout(CallerError):
+    """Say that the request did not come in time."""
+
+    code = "request_timeout"
+    status = 408
 
 
 class ModelBusy(CallerError):
@@ -216,6 +250,20 @@ class SlotsPinned(CapacityError):
     """Say that every slot of `memory.max_loaded` holds a pinned model."""
 
     code = "slots_pinned"
+
+
+class HubUnreachable(CapacityError):
+    """Say that the hub did not answer, or broke off."""
+
+    code = "hub_unreachable"
+    status = 502
+
+
+class DiskFull(CapacityError):
+    """Say how many bytes a download needs and how many are free."""
+
+    code = "disk_full"
+    status = 507
 
 
 class ShuttingDown(CapacityError):

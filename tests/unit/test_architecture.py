@@ -18,6 +18,7 @@ PURE = (
     "needs",
     "grants",
     "waits",
+    "plan",
     "relief",
     "urgency",
 )
@@ -98,14 +99,15 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
     assert found == []
 
 
-def test_only_the_command_line_imports_click_and_only_one_other_file_imports_httpx() -> None:
-    users: dict[str, set[str]] = {"click": set(), "httpx": set()}
+def test_only_the_command_line_imports_click_and_one_file_each_httpx_and_the_hub() -> None:
+    users: dict[str, set[str]] = {"click": set(), "httpx": set(), "huggingface_hub": set()}
     for path in source.product_files():
         for module in source.imports(source.parse(path)):
             if (top := module.partition(".")[0]) in users:
                 users[top].add(source.name(path))
     assert all(name.startswith("supervisor/cli/") for name in users["click"])
     assert users["httpx"] <= {"supervisor/upstream.py"}
+    assert users["huggingface_hub"] <= {"supervisor/downloads_hub.py"}
 
 
 def test_templates_and_dialects_know_no_mlx() -> None:
