@@ -11,6 +11,7 @@ from mlxd.protocol.peek import invalid
 
 T = TypeVar("T")
 _MISSING = re.compile(r"missing required field `([^`]*)`(?: - at `([^`]*)`)?")
+_UNKNOWN = re.compile(r"contains unknown field `([^`]*)`(?: - at `([^`]*)`)?")
 
 
 class Refused:
@@ -46,13 +47,16 @@ def decode(body: bytes, decoder: msgspec.json.Decoder[T], refused: Refused) -> T
 
 
 def named(error: msgspec.ValidationError) -> InvalidRequest:
-    """Name a missing field as the one at fault; msgspec names only the object that lacks it."""
-    found = _MISSING.search(str(error))
-    if found is None:
-        return invalid(error)
-    path = (found[2] or "$").removeprefix("$").removeprefix(".")
-    field = f"{path}.{found[1]}" if path else found[1]
-    return InvalidRequest(f"{field}: required and missing", field=field)
+    """Name a missing or unknown field as the one at fault; msgspec names only the object around it."""
+    for pattern, fault in (
+        (_MISSING, "required and missing"),
+        (_UNKNOWN, "nobody knows this field"),
+    ):
+        if (found := pattern.search(str(error))) is not None:
+            path = (found[2] or "$").removeprefix("$").removeprefix(".")
+            field = f"{path}.{found[1]}" if path else found[1]
+            return InvalidRequest(f"{field}: {fault}", field=field)
+    return invalid(error)
 
 
 def _same(value: object, other: object) -> bool:

@@ -14,6 +14,7 @@ from mlxd.protocol.errors import MlxdError
 from mlxd.workers.api import (
     anthropic_messages,
     health,
+    ollama,
     openai_chat,
     openai_completions,
     openai_responses,
@@ -38,6 +39,7 @@ def build(model: TextModel, engine: Engine) -> Starlette:
         Route("/v1/completions", openai_completions.create, methods=["POST"]),
         Route(openai_responses.PATH, openai_responses.create, methods=["POST"]),
         *anthropic_messages.routes(),
+        *ollama.routes(),
         Route("/v1/batch/stats", health.batch_stats, methods=["GET"]),
         Route("/health", health.health, methods=["GET"]),
     ]

@@ -37,7 +37,9 @@ class _AllowedTools(msgspec.Struct):
 
 def tools(request: ChatCompletionRequest, *, callable_here: bool) -> tuple[Tool, ...]:
     """Translate the tools the model may call now: none where `tool_choice` says so."""
-    specs = tuple(_tool(spec, f"tools[{index}]") for index, spec in enumerate(request.tools or ()))
+    specs = tuple(
+        function(spec, f"tools[{index}]") for index, spec in enumerate(request.tools or ())
+    )
     choice = request.tool_choice
     if choice == "none" or not specs:
         return ()
@@ -87,18 +89,19 @@ def _only(specs: Sequence[Tool], allowed: _Allowed) -> tuple[Tool, ...]:
     return tuple(tool for tool in specs if tool.name in names)
 
 
-def _tool(spec: ToolSpec, path: str) -> Tool:
+def function(spec: ToolSpec, path: str) -> Tool:
+    """Translate one tool; raises CallerError naming the part at fault."""
     if spec.type != "function":
         field = f"{path}.type"
         raise UnsupportedField(field, f"only functions can be called, not {spec.type[:32]!r}")
     if spec.function is None:
         field = f"{path}.function"
         raise InvalidRequest(f"{field}: required and missing", field=field)
-    function = spec.function
+    called = spec.function
     return Tool(
-        name=function.name,
-        description=function.description,
-        parameters=function.parameters,
-        strict=bool(function.strict),
+        name=called.name,
+        description=called.description,
+        parameters=called.parameters,
+        strict=bool(called.strict),
         field=f"{path}.function.parameters",
     )

@@ -89,3 +89,9 @@ class EventStream(Response):
         async for frame in self._frames:
             await send({"type": "http.response.body", "body": frame, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class LineStream(EventStream):
+    """Send lines of JSON as they come."""
+
+    media_type = "application/x-ndjson"

@@ -1,0 +1,162 @@
+"""Serve Ollama's chat and generate: a body in, events out as one object or line by line."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from mlxd.protocol import ollama_answer, ollama_fields
+from mlxd.protocol import ollama_chat as wire
+from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers.api.ollama_answers import CHAT, GENERATE, Reply, Stopwatch, lines, whole
+from mlxd.workers.api.ollama_turns import no_images, tools, turns
+from mlxd.workers.api.template_options import template_options
+from mlxd.workers.api.wire import LineStream, encode, json_response, unless_gone
+from mlxd.workers.chat.output_format import JsonObject, JsonSchema, OutputFormat
+from mlxd.workers.chat.pipeline import Answers, Pipeline
+from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls, Role, Turn
+from mlxd.workers.engine.request import Sampling
+
+_SEED_MASK = 2**63 - 1
+_QUEUED = "x-mlxd-queued-ns"
+
+
+def routes() -> list[Route]:
+    """Return the routes of an answering worker."""
+    return [
+        Route(CHAT, chat, methods=["POST"]),
+        Route(GENERATE, generate, methods=["POST"]),
+    ]
+
+
+async def chat(request: Request) -> Response:
+    """Answer `POST /api/chat`."""
+    pipeline: Pipeline = request.app.state.pipeline
+    body = wire.decode_chat(await request.body())
+    asked = translate_chat(body, callable_here=pipeline.reads_calls)
+    if not body.messages:
+        return _loaded(request, pipeline, body)
+    watch = _stopwatch(request)
+    answers = await unless_gone(request, lambda: pipeline.chat(asked))
+    return await _answer(request, pipeline, body, answers, watch)
+
+
+async def generate(request: Request) -> Response:
+    """Answer `POST /api/generate`; a model without a chat template reads the prompt as it is, as a raw one."""
+    pipeline: Pipeline = request.app.state.pipeline
+    body = wire.decode_generate(await request.body())
+    asked = translate_generate(body, has_template=pipeline.model.tokenizer.has_chat_template)
+    if not body.prompt:
+        return _loaded(request, pipeline, body)
+    watch = _stopwatch(request)
+    if isinstance(asked, ChatRequest):
+        answers = await unless_gone(request, lambda: pipeline.chat(asked))
+    else:
+        answers = await unless_gone(request, lambda: pipeline.complete(asked))
+    return await _answer(request, pipeline, body, answers, watch)
+
+
+def translate_chat(body: wire.ChatRequest, *, callable_here: bool) -> ChatRequest:
+    """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
+    return ChatRequest(
+        turns=turns(body.messages or ()),
+        tools=tools(body.tools, callable_here=callable_here),
+        template_options=_template_options(body.think),
+        controls=_controls(body),
+    )
+
+
+def translate_generate(
+    body: wire.GenerateRequest, *, has_template: bool
+) -> ChatRequest | CompletionRequest:
+    """Turn a body into a conversation of one message, or into a plain prompt; raises CallerError."""
+    no_images(body.images, "images")
+    prompt = body.prompt or ""
+    if body.raw:
+        return CompletionRequest(prompts=(prompt,), controls=_controls(body))
+    if not has_template:
+        if body.system:
+            raise UnsupportedField("system", "this model has no chat template")
+        return CompletionRequest(prompts=(prompt,), controls=_controls(body))
+    system = (Turn(role=Role.SYSTEM, text=body.system),) if body.system else ()
+    return ChatRequest(
+        turns=(*system, Turn(role=Role.USER, text=prompt)),
+        template_options=_template_options(body.think),
+        controls=_controls(body),
+    )
+
+
+def _controls(body: ollama_fields.SharedFields) -> Controls:
+    options = ollama_fields.options(body)
+    penalised = options.repeat_last_n != 0
+    sampling = Sampling(
+        temperature=1.0 if options.temperature is None else options.temperature,
+        top_p=1.0 if options.top_p is None else options.top_p,
+        top_k=max(0, options.top_k or 0),
+        min_p=options.min_p or 0.0,
+        repetition_penalty=(options.repeat_penalty or 1.0) if penalised else 1.0,
+        presence_penalty=(options.presence_penalty or 0.0) if penalised else 0.0,
+        frequency_penalty=(options.frequency_penalty or 0.0) if penalised else 0.0,
+        seed=None if options.seed is None or options.seed < 0 else options.seed & _SEED_MASK,
+    )
+    limit = options.num_predict or 0
+    return Controls(
+        sampling=sampling,
+        max_tokens=limit if limit > 0 else None,
+        stops=ollama_fields.stops(options.stop),
+        logprobs=(body.top_logprobs or 0) if body.logprobs else None,
+        output=_output(body.format),
+    )
+
+
+def _output(wanted: ollama_fields.Format | None) -> OutputFormat | None:
+    if wanted is None or wanted == "":
+        return None
+    if wanted == "json":
+        return JsonObject(field="format")
+    if isinstance(wanted, str):
+        raise InvalidRequest(
+            f'format: expected "json" or a JSON schema, got {wanted[:32]!r}', field="format"
+        )
+    return JsonSchema(schema=wanted, field="format")
+
+
+def _template_options(think: ollama_fields.Think | None) -> dict[str, object]:
+    """Leave the template its own way where nothing is said, as Ollama lets models think that can."""
+    if isinstance(think, str):
+        return template_options(think, None, field="think")
+    return {} if think is None else {"enable_thinking": think}
+
+
+async def _answer(
+    request: Request,
+    pipeline: Pipeline,
+    body: ollama_fields.SharedFields,
+    answers: Answers,
+    watch: Stopwatch,
+) -> Response:
+    reply = Reply(
+        path=request.url.path,
+        model=pipeline.model.spec.model_id,
+        token_text=pipeline.token_text,
+        logprobs=bool(body.logprobs),
+    )
+    if body.streams:
+        return LineStream(lines(answers, reply, watch), answers)
+    async with answers:
+        return await unless_gone(request, lambda: whole(answers, reply, watch))
+
+
+def _loaded(request: Request, pipeline: Pipeline, body: ollama_fields.SharedFields) -> Response:
+    """Answer a body that asks for nothing but the model."""
+    path, model = request.url.path, pipeline.model.spec.model_id
+    line = ollama_answer.empty(path, model, "load")
+    if not body.streams:
+        return json_response(line)
+    return Response(encode(line) + b"\n", media_type=LineStream.media_type)
+
+
+def _stopwatch(request: Request) -> Stopwatch:
+    """Start from what the supervisor says of the time before."""
+    given = request.headers.get(_QUEUED, "")
+    known = given.isascii() and given.isdigit() and len(given) < 19
+    return Stopwatch(queued=int(given) if known else 0)
