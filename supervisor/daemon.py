@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error), _MISUSED)
     except (listener.PortTaken, OSError) as error:
         return _refuse(str(error), _FAILED)
-    log_lines.configure(settings.server.log_level)
+    log_lines.configure(settings.server.log_level, paths.log_dir)
     with public:
         try:
             asyncio.run(_serve(settings, lambda: _settings(options), paths, public))

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
-import sys
 import time
+from pathlib import Path
+
+from mlxd.supervisor.own_log import NAME, OwnLog
 
 _UNFINISHED = "ASGI callable returned without completing response."
 
@@ -23,9 +25,12 @@ class LineFormatter(logging.Formatter):
         return line
 
 
-def configure(level: str) -> None:
-    """Send everything from `level` up to standard error, and of the server below only what goes wrong."""
-    out = logging.StreamHandler(sys.stderr)
+def configure(level: str, log_dir: Path) -> None:
+    """Send everything from `level` up to standard error, and of the server below only what goes wrong.
+
+    Where standard error is the file in `log_dir`, it is put aside when it has grown.
+    """
+    out = OwnLog(log_dir / NAME)
     out.setFormatter(LineFormatter())
     logging.basicConfig(level=level.upper(), handlers=[out], force=True)
     for name in ("uvicorn", "httpx", "httpcore", "asyncio"):

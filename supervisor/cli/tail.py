@@ -35,11 +35,12 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[str]:
     rest = b""
     try:
         while True:
+            replaced = _was_replaced(path, file)  # asked first: what was written until then is read
             *lines, rest = (rest + file.read()).split(b"\n")
             yield from (line.decode(errors="replace") for line in lines)
             if lines:
                 continue
-            if _was_replaced(path, file):
+            if replaced:
                 file.close()
                 file = path.open("rb")
             else:

@@ -5,6 +5,7 @@ The first argument says what draining does: `finish` lets the requests end, `wai
 
 import asyncio
 import sys
+from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
@@ -38,5 +39,5 @@ async def run(mode: str) -> None:
 
 
 if __name__ == "__main__":
-    log_lines.configure("info")
+    log_lines.configure("info", Path.cwd())
     asyncio.run(run(sys.argv[1]))
