@@ -7,10 +7,12 @@ The order is mlx-lm's: penalties and bias, then top-p, top-k and min-p on the un
 import math
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
+from typing import Protocol
 
 import mlx.core as mx
 import numpy as np
 
+from mlxd.workers.engine import nucleus
 from mlxd.workers.engine.request import Sampling
 from mlxd.workers.engine.sequence import Sequence
 
@@ -170,13 +172,36 @@ class Filter:
         return mx.take_along_axis(ranked, first, axis=-1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Draw:
-    """Parameters of the rows that are not greedy."""
+class Drawers(Protocol):
+    """Draw tokens for rows that are not greedy."""
+
+    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
+        """Return one token for every row."""
+        ...
+
+
+class Categorical:
+    """Draw from what the filters leave."""
+
+    def __init__(self, sampling: Rows[Sampling], vocab: int) -> None:
+        self._inverse_temperature = _column([1 / s.temperature for s in sampling])
+        self._filter = Filter(sampling, vocab)
+
+    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
+        """Return one token for every row."""
+        x = logits if self._filter.empty else self._filter.apply(logits)
+        x = (x - x.max(axis=-1, keepdims=True)) * self._inverse_temperature
+        drawn: mx.array = mx.vmap(_categorical)(x, keys)
+        return drawn.astype(mx.uint32)
+
+
+@dataclass(slots=True)
+class _Drawn:
+    """Rows that are drawn the same way, with their random keys."""
 
     rows: mx.array | None
-    inverse_temperature: mx.array
-    filter: Filter
+    by: Drawers
+    keys: mx.array
 
 
 class Sampler:
@@ -187,8 +212,7 @@ class Sampler:
         self._rows: list[Sequence] = []
         self._penalties: Penalties | None = None
         self._bias: Bias | None = None
-        self._draw: _Draw | None = None
-        self._keys = mx.zeros((0, 2), mx.uint32)
+        self._drawn: list[_Drawn] = []
         self._next_position = mx.array([[0, 1]], mx.uint32)
 
     def set_rows(self, rows: Rows[Sequence]) -> None:
@@ -199,13 +223,17 @@ class Sampler:
         self._penalties = Penalties(rows, self._vocab, self._penalties) if penalised else None
         self._bias = Bias(rows) if any(s.logit_bias for s in sampling) else None
         drawn = [i for i, s in enumerate(sampling) if not is_greedy(s)]
-        if not drawn:
-            self._draw = None
-            return
-        mine = [sampling[i] for i in drawn]
-        inverse = _column([1 / s.temperature for s in mine])
-        self._draw = _Draw(_select(rows, drawn), inverse, Filter(mine, self._vocab))
-        self._keys = mx.array([[rows[i].seed, rows[i].sampled] for i in drawn], mx.uint32)
+        unsorted = [i for i in drawn if nucleus.suits(sampling[i], self._vocab)]
+        others = [i for i in drawn if not nucleus.suits(sampling[i], self._vocab)]
+        self._drawn = []
+        if unsorted:
+            self._draw(unsorted, nucleus.Nucleus([sampling[i] for i in unsorted]))
+        if others:
+            self._draw(others, Categorical([sampling[i] for i in others], self._vocab))
+
+    def _draw(self, chosen: list[int], by: Drawers) -> None:
+        keys = mx.array([[self._rows[i].seed, self._rows[i].sampled] for i in chosen], mx.uint32)
+        self._drawn.append(_Drawn(_select(self._rows, chosen), by, keys))
 
     def sample(self, logits: mx.array) -> mx.array:
         """Return one token id per row and move every row on by one position."""
@@ -215,26 +243,17 @@ class Sampler:
             logits = self._penalties.apply(logits)
         if self._bias is not None:
             logits = self._bias.apply(logits)
-        draw = self._draw
-        everyone = draw is not None and draw.rows is None
+        everyone = any(drawn.rows is None for drawn in self._drawn)
         tokens = mx.zeros((0,), mx.uint32) if everyone else mx.argmax(logits, axis=-1)
-        if draw is not None:
-            tokens = _put(tokens, draw.rows, self._draws(draw, _take(logits, draw.rows)))
+        for drawn in self._drawn:
+            mine = _take(logits, drawn.rows).astype(mx.float32)
+            tokens = _put(tokens, drawn.rows, drawn.by.draw(mine, drawn.keys))
+            drawn.keys = drawn.keys + self._next_position
         if self._penalties is not None:
             self._penalties.count(tokens)
         for row in self._rows:
             row.sampled += 1
         return tokens
-
-    def _draws(self, draw: _Draw, logits: mx.array) -> mx.array:
-        x = logits.astype(mx.float32)
-        if not draw.filter.empty:
-            x = draw.filter.apply(x)
-        x = (x - x.max(axis=-1, keepdims=True)) * draw.inverse_temperature
-        keys = self._keys
-        self._keys = keys + self._next_position
-        drawn: mx.array = mx.vmap(_categorical)(x, keys)
-        return drawn.astype(mx.uint32)
 
 
 def _categorical(logits: mx.array, key: mx.array) -> mx.array:

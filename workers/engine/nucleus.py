@@ -1,0 +1,76 @@
+"""Draw with top-p, without sorting the vocabulary.
+
+Sorting is by far the dearest part of top-p: at 32 rows of 1,536 tokens it took 3.7 of a step's 7.3 ms. But whether one
+token is in the nucleus is cheap to tell: it is when the tokens above it weigh less than top-p together. So several
+tokens are drawn from the whole distribution, and the first of them that is in the nucleus is taken. For the rows that
+come here all are outside with a probability of 1e-7 at the most, which is what a float32 resolves; then the most likely
+token is taken.
+"""
+
+from collections.abc import Sequence as Rows
+
+import mlx.core as mx
+
+from mlxd.workers.engine.request import Sampling
+
+DRAWS = 7
+"""One less than a power of two: the draws are told apart by halving them."""
+LEAST_TOP_P = 0.9
+"""From here on `DRAWS` draws are enough."""
+_BELOW_ONE = 1 - 2**-23
+
+
+def suits(sampling: Sampling, vocab: int) -> bool:
+    """Tell whether a row that is drawn can be drawn here: by top-p alone, which a temperature up to 1 only sharpens."""
+    return (
+        LEAST_TOP_P <= sampling.top_p < 1
+        and sampling.temperature <= 1
+        and not 0 < sampling.top_k < vocab
+        and sampling.min_p == 0
+    )
+
+
+class Nucleus:
+    """Hold the parameters of the rows that are drawn so."""
+
+    def __init__(self, sampling: Rows[Sampling]) -> None:
+        self._top_p = mx.array([s.top_p for s in sampling], mx.float32)[:, None]
+        self._inverse = mx.array([1 / s.temperature for s in sampling], mx.float32)[:, None]
+        self._sharpened = any(s.temperature < 1 for s in sampling)
+
+    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
+        """Return one token for every row."""
+        x = logits - logits.max(axis=-1, keepdims=True)
+        weights = mx.exp(x)
+        likely = mx.exp(x * self._inverse) if self._sharpened else weights
+        drawn = _places(mx.cumsum(likely, axis=-1), keys)
+        # The most likely token is always in the nucleus, so that one draw is.
+        drawn = mx.concatenate([drawn, mx.argmax(x, axis=-1, keepdims=True)], axis=-1)
+        values = mx.take_along_axis(x, drawn, axis=-1)
+        lowest = self._lowest(x, weights, mx.sort(values[:, :DRAWS], axis=-1))
+        first = mx.argmax(values >= lowest, axis=-1, keepdims=True)
+        return mx.take_along_axis(drawn, first, axis=-1)[:, 0]
+
+    def _lowest(self, x: mx.array, weights: mx.array, ranked: mx.array) -> mx.array:
+        """Return the lowest of the drawn logits, given in order, that is in the nucleus; the highest of all if none is.
+
+        What is above a token in the nucleus is in it too, so a few looks tell all of them apart.
+        """
+        allowed = self._top_p * weights.sum(axis=-1, keepdims=True)
+        outside = mx.zeros((x.shape[0], 1), mx.uint32)
+        step = (DRAWS + 1) // 2
+        while step:
+            looked_at = mx.take_along_axis(ranked, outside + (step - 1), axis=-1)
+            above = mx.where(x > looked_at, weights, 0).sum(axis=-1, keepdims=True)
+            outside = outside + (above >= allowed) * mx.array(step, mx.uint32)
+            step //= 2
+        found = mx.take_along_axis(ranked, mx.minimum(outside, DRAWS - 1), axis=-1)
+        return mx.where(outside < DRAWS, found, 0.0)
+
+
+def _places(mass: mx.array, keys: mx.array) -> mx.array:
+    """Return `DRAWS` tokens of each row, given what the tokens up to each weigh together."""
+    total = mass[:, -1:]
+    chances = mx.vmap(lambda key: mx.random.uniform(shape=(DRAWS,), key=key))(keys)
+    goals = mx.minimum(chances * total, total * _BELOW_ONE)
+    return (mass[:, None, :] <= goals[:, :, None]).sum(axis=-1).astype(mx.uint32)
