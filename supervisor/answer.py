@@ -40,7 +40,7 @@ class Answer:
     @asynccontextmanager
     async def kept_alive(self, interval: float) -> AsyncIterator[None]:
         """Let no `interval` seconds of the block pass without a byte, where the client asked for a stream."""
-        if not self._streaming or not keepalive.frame(self._dialect):
+        if not self._streaming:
             yield
             return
         beat = asyncio.create_task(self._beat(max(interval, _SHORTEST_INTERVAL_S)))

@@ -5,7 +5,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from mlxd.config.settings import Settings
-from mlxd.supervisor import admin_routes, anthropic_models, model_routes, refusal
+from mlxd.supervisor import (
+    admin_routes,
+    anthropic_models,
+    model_routes,
+    ollama_calls,
+    ollama_models,
+    refusal,
+)
 from mlxd.supervisor.auth import KeyCheck
 from mlxd.supervisor.host_check import HostCheck
 from mlxd.supervisor.ports import Catalog, Pool, Status
@@ -28,6 +35,8 @@ def build_app(
             *model_routes.routes(settings, catalog, pool),
             *responses.routes(catalog),
             *anthropic_models.routes(catalog),
+            *ollama_calls.routes(settings, catalog, pool),
+            *ollama_models.routes(settings, catalog, status),
             *admin_routes.routes(settings, catalog, pool, status),
         ],
         middleware=[

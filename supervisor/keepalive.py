@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from mlxd.protocol import render, sse
+import msgspec
+
+from mlxd.protocol import ollama_answer, render, sse
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import MlxdError
 
@@ -15,7 +17,7 @@ def frame(dialect: Dialect) -> bytes:
     """Return the frame that means nothing but resets the client's clock.
 
     Claude Code counts events only (litellm PR#36024), so Anthropic's dialect gets its ping event. Ollama's has no
-    such frame: each of its lines must be an answer.
+    such frame: each of its lines must be an answer, which `OllamaVoice` knows.
     """
     match dialect:
         case Dialect.ANTHROPIC:
@@ -54,6 +56,25 @@ class PlainVoice:
     def failure(self, error: MlxdError) -> bytes:
         """Return the dialect's error."""
         return render.final_event(error, self._dialect)
+
+
+class OllamaVoice:
+    """Say in a stream of Ollama's, whose lines are all answers, that nothing is added to this one yet.
+
+    An empty line would do for JSON, but the official clients parse each line.
+    """
+
+    def __init__(self, path: str, model_id: str) -> None:
+        self._path = path
+        self._model_id = model_id
+
+    def keep_alive(self) -> bytes:
+        """Return a line that adds nothing."""
+        return msgspec.json.encode(ollama_answer.empty(self._path, self._model_id)) + b"\n"
+
+    def failure(self, error: MlxdError) -> bytes:
+        """Return the line of an error."""
+        return render.final_event(error, Dialect.OLLAMA)
 
 
 def media_type(dialect: Dialect) -> bytes:

@@ -16,7 +16,7 @@ from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
 from mlxd.supervisor import body, form, refusal, request_trace, upstream, urgency
 from mlxd.supervisor.answer import Answer, RawHeaders
-from mlxd.supervisor.keepalive import PlainVoice
+from mlxd.supervisor.keepalive import PlainVoice, Voice
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
 from mlxd.supervisor.second_try import second_try
@@ -60,6 +60,15 @@ def routes(settings: Settings, catalog: Catalog, pool: Pool) -> list[Route]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Asked:
+    """Hold a request that is to be passed on."""
+
+    spec: ModelSpec
+    head: Peek
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelCall:
     """Serve one route, as an ASGI app."""
 
@@ -73,28 +82,31 @@ class ModelCall:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request; once its client leaves, at whatever point, nothing of it goes on."""
         headers = Headers(scope=scope)
-        wish = urgency.of(headers)
         content = await body.read(headers, receive, self.settings.server.max_body)
         content_type = headers.get("content-type", "")
         head = form.peek(content, content_type) if form.is_form(content_type) else peek(content)
         spec = resolve(self.catalog, head.model, scope["path"], self.kinds)
-        request_trace.of(scope).model = spec.id
-        tongue = dialect.of_path(scope["path"])
-        voice = PlainVoice(tongue, lambda: self.pool.note(spec.id))
-        answer = Answer(send, tongue, streaming=head.stream and not self.counts, voice=voice)
-        call = upstream.Call(_target(scope), passed_on(scope), content)
-        await while_present(receive, self._serve(scope, spec, head, wish, call, answer))
+        voice = PlainVoice(dialect.of_path(scope["path"]), lambda: self.pool.note(spec.id))
+        await self.serve(scope, receive, send, Asked(spec, head, content), voice)
 
-    async def _serve(
-        self,
-        scope: Scope,
-        spec: ModelSpec,
-        head: Peek,
-        wish: Urgency,
-        call: upstream.Call,
-        answer: Answer,
+    async def serve(
+        self, scope: Scope, receive: Receive, send: Send, asked: Asked, voice: Voice
     ) -> None:
+        """Have the model answer; `voice` speaks while it does not."""
+        wish = urgency.of(Headers(scope=scope))
+        request_trace.of(scope).model = asked.spec.id
+        answer = Answer(
+            send,
+            dialect.of_path(scope["path"]),
+            streaming=asked.head.stream and not self.counts,
+            voice=voice,
+        )
+        await while_present(receive, self._relay(scope, asked, wish, answer))
+
+    async def _relay(self, scope: Scope, asked: Asked, wish: Urgency, answer: Answer) -> None:
         wait = self.pool.lease_counter if self.counts else self.pool.lease
+        spec, head = asked.spec, asked.head
+        target, headers = _target(scope), passed_on(scope)
 
         async def attempt() -> None:
             nonlocal wish
@@ -105,7 +117,8 @@ class ModelCall:
                 waited = time.monotonic() - asked_at
                 wish = wish.after(waited)
                 answer.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]
-                await upstream.relay(lease, call, answer)
+                timed = [*headers, (b"x-mlxd-queued-ns", b"%d" % round(waited * 1e9))]
+                await upstream.relay(lease, upstream.Call(target, timed, asked.content), answer)
 
         async def relay() -> None:
             await second_try(attempt, lambda: answer.has_content, spec.id)

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from support.ollama_calls import WITHIN
 from support.app_server import serving
+from support.ollama_calls import WITHIN
 from support.scripted_engine import ScriptedEngine
 from support.tokenizers import CHATML, byte_tokenizer
 
