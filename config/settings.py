@@ -42,6 +42,10 @@ class Server(Section, frozen=True, kw_only=True):
     """Key every request must carry, None = none needed."""
     max_body: Bytes
     """Largest request body."""
+    client_timeout: Interval
+    """Time a client has to send its headers, and between two pieces of its body."""
+    signature_tolerance: Interval
+    """How far the time of a signed request may be off."""
     keepalive_interval: Interval
     """A waiting stream gets bytes at least this often."""
     log_level: Literal["debug", "info", "warning", "error"]

@@ -13,6 +13,11 @@ from mlxd.protocol.spec import WorkerSpec
 
 VERSION = 1
 
+ACCOUNT = "x-mlxd-account"
+"""Header by which the supervisor tells a worker whom to report as having used the tokens of a request."""
+CACHE_SALT = "x-mlxd-cache-salt"
+"""Header that keeps the prompts of a request from all that came without it or with another one."""
+
 T = TypeVar("T")
 
 
@@ -43,6 +48,14 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True):
 
     steps: int
     rows: int
+
+
+class Used(msgspec.Struct, tag=True, frozen=True):
+    """Report what one request has cost whom, once it has ended in whatever way."""
+
+    account: str
+    input_tokens: int
+    output_tokens: int
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
@@ -79,7 +92,7 @@ class DumpStacks(msgspec.Struct, tag=True, frozen=True):
     """Tell the worker to write the stacks of all threads to its log."""
 
 
-FromWorker = Hello | LoadProgress | Ready | Heartbeat | Failed
+FromWorker = Hello | LoadProgress | Ready | Heartbeat | Used | Failed
 ToWorker = Start | Stop | Limits | Shrink | DumpStacks
 
 _encoder = msgspec.json.Encoder()

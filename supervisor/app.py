@@ -1,24 +1,34 @@
 """Put the HTTP front together: a table of routes behind the checks that every request passes."""
 
+import os
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
+from mlxd.config.paths import Paths
 from mlxd.config.settings import Settings
 from mlxd.supervisor import (
     admin_routes,
     anthropic_models,
+    downloads_routes,
+    journal_routes,
+    key_routes,
     model_routes,
     ollama_calls,
     ollama_models,
     refusal,
 )
+from mlxd.supervisor.access import Access
 from mlxd.supervisor.auth import KeyCheck
+from mlxd.supervisor.downloads import Downloads
 from mlxd.supervisor.host_check import HostCheck
+from mlxd.supervisor.journal import Journal
 from mlxd.supervisor.ports import Catalog, Pool, Status
 from mlxd.supervisor.refusal import Refusals
 from mlxd.supervisor.request_trace import RequestTrace
 from mlxd.supervisor.responses import Responses
+from mlxd.supervisor.tenant_views import TenantCatalog, TenantPool, TenantStatus
 
 
 def build_app(
@@ -27,23 +37,38 @@ def build_app(
     pool: Pool,
     status: Status,
     responses: Responses | None = None,
+    journal: Journal | None = None,
+    downloads: Downloads | None = None,
+    access: Access | None = None,
 ) -> Starlette:
-    """Return the app; what it keeps is in `responses`, by default in memory."""
+    """Return the app; what it keeps is in `responses`, by default in memory, and `journal` is what happens.
+
+    Without an `access` there is no key but the one of the settings.
+    """
+    access = access or Access(settings.server)
+    # Whatever a route does with these, it does within the rights of the key that called it.
+    status = TenantStatus(status, catalog)
+    catalog, pool = TenantCatalog(catalog), TenantPool(pool)
     responses = responses or Responses(settings, pool)
+    downloads = downloads or Downloads(Paths.of(os.environ), catalog, pool, settings=settings)
+    routes = [
+        *model_routes.routes(settings, catalog, pool),
+        *responses.routes(catalog),
+        *anthropic_models.routes(catalog),
+        *ollama_calls.routes(settings, catalog, pool),
+        *ollama_models.routes(settings, catalog, status),
+        *journal_routes.routes(settings, journal or Journal()),
+        *downloads_routes.routes(settings, downloads),
+        *admin_routes.routes(settings, catalog, pool, status),
+        *key_routes.routes(settings, access.keys),
+    ]
     app = Starlette(
-        routes=[
-            *model_routes.routes(settings, catalog, pool),
-            *responses.routes(catalog),
-            *anthropic_models.routes(catalog),
-            *ollama_calls.routes(settings, catalog, pool),
-            *ollama_models.routes(settings, catalog, status),
-            *admin_routes.routes(settings, catalog, pool, status),
-        ],
+        routes=routes,
         middleware=[
             Middleware(RequestTrace),
             Middleware(HostCheck, settings.server),
             Middleware(Refusals),
-            Middleware(KeyCheck, settings.server),
+            Middleware(KeyCheck, access, routes),
         ],
         exception_handlers={HTTPException: refusal.on_http_exception},
     )

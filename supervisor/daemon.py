@@ -5,11 +5,10 @@ Only the standard library is imported up here: a spawned worker runs this module
 
 import argparse
 import asyncio
-import functools
 import os
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 _FAILED = 1
 _MISUSED = 2
-_STANDBY_AFTER_S = 0.5
-"""First the daemon answers, then it provides for later."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         settings = _settings(options)
-        address = _address(settings)
         paths = Paths.of(os.environ)
+        address = _address(settings, paths)
         paths.prepare()
         listener.allow_many_files()
         public = listener.listen(address, settings.server.port)
@@ -97,17 +94,17 @@ def _settings(options: argparse.Namespace) -> "Settings":
     return replace(settings, server=replace(settings.server, **named))
 
 
-def _address(settings: "Settings") -> str:
+def _address(settings: "Settings", paths: "Paths") -> str:
     """Return the address to listen on. Raises ConfigError where there is none, or others could reach it unasked."""
     from mlxd.protocol.errors import ConfigError
-    from mlxd.supervisor import auth, listener
+    from mlxd.supervisor import access, listener
 
     host = settings.server.host
     try:
         address = listener.address_of(host)
     except OSError as error:
         raise ConfigError(f"server.host: {host!r} is no address: {error.strerror}") from None
-    auth.require_key_beyond_loopback(settings.server, address)
+    access.require_key_beyond_loopback(settings.server, address, paths.state_dir)
     return address
 
 
@@ -116,68 +113,13 @@ def _refuse(reason: str, status: int) -> int:
     return status
 
 
-async def _drain(*ends: Callable[[], Awaitable[None]]) -> None:
-    await asyncio.gather(*(end() for end in ends))
-
-
 async def _serve(
     settings: "Settings", read: "Callable[[], Settings]", paths: "Paths", public: socket.socket
 ) -> None:
-    """Wire the parts together and serve until a signal."""
-    from mlxd.config import catalog
-    from mlxd.supervisor import listener, memory, runfile, stale_workers, upstream
-    from mlxd.supervisor.app import build_app
-    from mlxd.supervisor.assemble import build_pools, build_standby, limits
-    from mlxd.supervisor.clock import SystemClock
-    from mlxd.supervisor.pressure import Pressure
-    from mlxd.supervisor.reload import Reload
-    from mlxd.supervisor.responses import Responses
-    from mlxd.supervisor.run_directory import RunDirectory
-    from mlxd.supervisor.server import Server
-    from mlxd.supervisor.status import Status
+    """Serve until a signal."""
+    from mlxd.supervisor.house import serve
 
-    sockets = RunDirectory(paths.run_dir)
-    url = listener.url_of(public)
-    try:
-        stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
-        run_dir = sockets.create()
-        standby = build_standby(settings, run_dir)
-        pools = build_pools(
-            settings,
-            log_dir=paths.log_dir,
-            run_dir=run_dir,
-            state_dir=paths.state_dir,
-            launcher=standby,
-        )
-        pressure = Pressure(pools.models, memory.pressure)
-        status = Status(
-            pools.models,
-            clock=SystemClock(),
-            footprint=memory.footprint,
-            fetch=upstream.fetch,
-            standby=standby.pids,
-        )
-        responses = Responses(settings, pools, paths.state_dir / "responses.db")
-        known = catalog.build(settings, paths)
-        app = build_app(settings, known, pools, status, responses)
-        drain = functools.partial(_drain, pools.shutdown, standby.end)
-        reload = Reload(settings, read, known.declare, lambda fresh: pools.bound(limits(fresh)))
-        # A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
-        on_hangup = None if sys.stdin is not None and sys.stdin.isatty() else reload
-        server = Server(app, public, drain=drain, hurry=pools.hurry, reload=on_hangup)
-        own = runfile.own(url, _version(), settings.server.api_key)
-        runfile.write(paths.state_dir, own)
-
-        def on_listening() -> None:
-            print(f"mlxd listening on {url}", flush=True)
-            asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, standby.open)
-            pressure.start()
-
-        await server.run(on_listening)
-        await responses.close()
-    finally:
-        runfile.remove(paths.state_dir, os.getpid())
-        sockets.remove()
+    await serve(settings, read, paths, public, _version())
 
 
 if __name__ == "__main__":

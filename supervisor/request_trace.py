@@ -27,6 +27,8 @@ class Trace:
     request_id: str
     began: float = field(default_factory=time.monotonic)
     model: str | None = None
+    key: str | None = None
+    """Name of the API key."""
     status: int | None = None
     error: str | None = None
     """Code of the error the client was told, `client_gone` where it did not wait for any."""
@@ -41,6 +43,7 @@ class Trace:
             "method": method,
             "path": _printable(path),
             "model": self.model and _printable(self.model),
+            "key": self.key,
             "status": self.status,
             "error": self.error,
             "bytes": self.sent_bytes,

@@ -11,15 +11,16 @@ from mlxd.supervisor.responses_call import PATH, ResponsesCall
 from mlxd.supervisor.responses_jobs import Jobs
 from mlxd.supervisor.responses_routes import StoredResponses
 from mlxd.supervisor.responses_store import ResponseStore
+from mlxd.supervisor.tenant_views import TenantPool
 
 
 class Responses:
     """Own what outlives a request: the store, at `path` or in memory, and the background jobs."""
 
     def __init__(self, settings: Settings, pool: Pool, path: Path | None = None) -> None:
-        self._settings, self._pool = settings, pool
+        self._settings, self._pool = settings, TenantPool(pool)
         self._store = ResponseStore(path, settings.responses)
-        self._jobs = Jobs(pool, self._store)
+        self._jobs = Jobs(self._pool, self._store)
 
     def routes(self, catalog: Catalog) -> list[Route]:
         """Return the routes of responses and conversations."""

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import httpx
 import msgspec
 
-from mlxd.supervisor import refusal
+from mlxd.supervisor import refusal, tenant
 from mlxd.supervisor.answer import RawHeaders
 from mlxd.supervisor.ports import Lease
 from mlxd.supervisor.presence import wind_up
@@ -95,7 +95,8 @@ async def fetch(socket: str, path: str) -> Mapping[str, Any] | None:
 
 
 async def _copy(socket: str, call: Call, answer: Sink) -> None:
-    async with _opened(socket, "POST", call.path, call.headers, call.body) as response:
+    headers = [*call.headers, *tenant.headers()]
+    async with _opened(socket, "POST", call.path, headers, call.body) as response:
         if answer.started and response.status_code != 200:
             raise refusal.from_worker(response.status_code, await _read(response))
         kept = [pair for pair in response.headers.raw if pair[0].lower() not in _PER_CONNECTION]

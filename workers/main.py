@@ -124,6 +124,7 @@ class Worker:
             leaving=self._leaving,
         )
         served = registry.find(spec.kind, tokenizer_only=spec.tokenizer_only)(spec, around)
+        served.app.state.report = self._reporter.send
         http = HttpThread(served.app, spec.socket)
         http.start()
         self._served, self._http = served, http

@@ -47,9 +47,21 @@ class Client:
         with self._exchange("POST", path, body, None) as response:
             return _json(response.read(), self.url)
 
+    def delete(self, path: str, *, timeout: float | None = _QUICK_S) -> Any:
+        """Return the JSON answer to a DELETE."""
+        with self._exchange("DELETE", path, None, timeout) as response:
+            return _json(response.read(), self.url)
+
     def stream(self, path: str, body: object) -> Generator[bytes]:
         """Yield the data of each server-sent event; closing the iterator cancels the request."""
         with self._exchange("POST", path, body, None) as response:
+            parser = sse.Parser()
+            while chunk := response.read1(65536):
+                yield from (data for _, data in parser.feed(chunk))
+
+    def follow(self, path: str) -> Generator[bytes]:
+        """Yield the data of each server-sent event of a GET until the daemon ends the stream."""
+        with self._exchange("GET", path, None, None) as response:
             parser = sse.Parser()
             while chunk := response.read1(65536):
                 yield from (data for _, data in parser.feed(chunk))

@@ -8,10 +8,13 @@ from mlxd.protocol.errors import ConfigError
 from mlxd.supervisor.cli import (
     chat,
     daemon,
+    events,
     init,
+    keys,
     list_models,
     load,
     logs,
+    plan,
     ps,
     reload,
     reset,
@@ -68,10 +71,13 @@ for command in (
     ps.ps,
     load.load,
     unload.unload,
+    plan.plan,
     reset.reset,
     list_models.list_models,
     show.show,
     chat.chat,
     logs.logs,
+    keys.keys,
+    events.events,
 ):
     mlxctl.add_command(command)

@@ -23,6 +23,7 @@ from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
 from mlxd.workers.api.wire import ClientGone
 from mlxd.workers.chat.pipeline import Pipeline
 from mlxd.workers.chat.template import PromptWriter
+from mlxd.workers.engine.account import Accounting
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.model import TextModel
 
@@ -69,7 +70,7 @@ def of_routes(routes: Sequence[Route], close: Callable[[], None] = lambda: None)
 
     return Starlette(
         routes=list(routes),
-        middleware=[Middleware(Boundary)],
+        middleware=[Middleware(Accounting), Middleware(Boundary)],
         exception_handlers={
             MlxdError: on_mlxd_error,
             HTTPException: on_http_error,

@@ -3,9 +3,12 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Self
 
 from mlxd.protocol.errors import MlxdError, QueueFull
+from mlxd.workers.engine import account
+from mlxd.workers.engine.account import Account
 from mlxd.workers.engine.inbox import Cancel, Inbox, Submit
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 from mlxd.workers.engine.sequence import Delivery
@@ -16,8 +19,9 @@ from mlxd.workers.engine.validate import Window
 class Generation(AsyncIterator[list[TokenOutput]]):
     """Yield one row's tokens as they come: each item holds all that arrived since the last one."""
 
-    def __init__(self, uid: int, engine: "Engine") -> None:
+    def __init__(self, uid: int, engine: "Engine", account: Account) -> None:
         self.uid = uid
+        self._account = account
         self.cached_tokens = 0
         """Prompt tokens that were not read again; known when the first token arrives."""
         self._engine = engine
@@ -52,6 +56,7 @@ class Generation(AsyncIterator[list[TokenOutput]]):
         """Take over what the engine thread handed over; tell whether it was the last."""
         self.cached_tokens = news.cached_tokens
         self._outputs.extend(news.outputs)
+        self._account.output_tokens += len(news.outputs)
         self._error = news.error
         self._over = news.is_last
         self._news.set()
@@ -83,7 +88,11 @@ class Engine:
             message = f"{len(self._live)} requests run or wait already"
             raise QueueFull(message, retry_after=1.0)
         self._loop = asyncio.get_running_loop()
-        generation = Generation(next(self._uids), self)
+        owner = account.current()
+        owner.read(request.prompt)
+        if owner.salt:
+            request = replace(request, tenant=owner.salt)
+        generation = Generation(next(self._uids), self, owner)
         self._live[generation.uid] = generation
         self._inbox.put(Submit(generation.uid, request))
         return generation

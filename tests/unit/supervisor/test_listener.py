@@ -3,12 +3,15 @@
 import os
 import resource
 import socket
+from pathlib import Path
 
 import pytest
 
 from mlxd.config.settings import Server
 from mlxd.protocol.errors import ConfigError
-from mlxd.supervisor import auth, listener
+from mlxd.protocol.keys import KeyRequest
+from mlxd.supervisor import access, listener
+from mlxd.supervisor.keys import FILE, Keys
 from mlxd.supervisor.listener import PortTaken
 
 
@@ -65,18 +68,22 @@ def server(host: str, api_key: str | None) -> Server:
         cors_origins=(),
         api_key=api_key,
         max_body=1,
+        client_timeout=30.0,
+        signature_tolerance=300.0,
         keepalive_interval=5.0,
         log_level="info",
     )
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1"])
-def test_loopback_needs_no_key(address: str) -> None:
-    auth.require_key_beyond_loopback(server(address, None), address)
+def test_loopback_needs_no_key(address: str, tmp_path: Path) -> None:
+    access.require_key_beyond_loopback(server(address, None), address, tmp_path)
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "::", "192.168.1.2", "10.0.0.1", "fe80::1%eth0"])
-def test_all_other_addresses_need_one(address: str) -> None:
-    with pytest.raises(ConfigError, match="set server.api_key"):
-        auth.require_key_beyond_loopback(server(address, None), address)
-    auth.require_key_beyond_loopback(server(address, "key"), address)
+def test_all_other_addresses_need_one(address: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="mlxctl keys add"):
+        access.require_key_beyond_loopback(server(address, None), address, tmp_path)
+    access.require_key_beyond_loopback(server(address, "key"), address, tmp_path)
+    Keys(tmp_path / FILE).add(KeyRequest(name="laptop"))
+    access.require_key_beyond_loopback(server(address, None), address, tmp_path)
