@@ -72,6 +72,17 @@ class UnfinishedList(msgspec.Struct, frozen=True):
     data: list[Unfinished]
 
 
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """Describe one model that a search of the hub found."""
+
+    model: str
+    weights_bytes: int | None
+    """None where the hub does not say."""
+    downloads: int
+    task: str
+    gated: bool
+
+
 class Removed(msgspec.Struct, frozen=True, kw_only=True):
     """Say what was removed from the disk."""
 

@@ -6,7 +6,6 @@ Nothing else in the daemon makes a connection to the hub, and this only when som
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable
-from pathlib import Path
 
 import msgspec
 
@@ -15,25 +14,14 @@ from mlxd.config.settings import Settings
 from mlxd.protocol.downloads import Order, Progress, Removed, Unfinished
 from mlxd.protocol.errors import ModelBusy, ShuttingDown
 from mlxd.protocol.lifecycle import ALIVE
-from mlxd.supervisor import downloads_store, memory
+from mlxd.supervisor import downloads_store
 from mlxd.supervisor.downloads_files import parse_repo
+from mlxd.supervisor.downloads_fit import budget, fits, journal_of
 from mlxd.supervisor.downloads_removal import removable, remove_from_disk, users_of
 from mlxd.supervisor.downloads_run import DownloadRun
-from mlxd.supervisor.needs import Size, need
 from mlxd.supervisor.ports import Catalog, Pool
 
 _Key = tuple[str, str | None, str | None, bool]
-
-
-def journal_of(paths: Paths) -> Path:
-    """Return the folder of the notes on what is not finished."""
-    return paths.state_dir / "downloads"
-
-
-def fits(weights_bytes: int, settings: Settings) -> bool:
-    """Tell whether the memory budget holds a model with so many bytes of weights."""
-    budget = settings.memory.budget_bytes(memory.gpu_bytes())
-    return need(Size(weights_bytes), None, budget) <= budget
 
 
 class Downloads:
@@ -157,4 +145,6 @@ class Downloads:
     def _judged(self, progress: Progress) -> Progress:
         if not progress.revision:
             return progress
-        return msgspec.structs.replace(progress, fits=fits(progress.weights_bytes, self._settings))
+        return msgspec.structs.replace(
+            progress, fits=fits(progress.weights_bytes, budget(self._settings))
+        )

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -26,8 +26,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.file_download import http_get
 from huggingface_hub.hf_api import RepoFile as TreeFile
-from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
+from mlxd.protocol.downloads import Found
 from mlxd.protocol.errors import (
     DiskFull,
     HubRefused,
@@ -42,8 +43,17 @@ from mlxd.supervisor.downloads_store import RepoStore
 SPARE_BYTES = 64 << 20
 """What a download leaves free on the disk."""
 _AT_A_TIME = 4
+_BITS = {
+    "F64": 64, "I64": 64, "U64": 64, "F32": 32, "I32": 32, "U32": 32, "F16": 16, "BF16": 16, "I16": 16,
+    "U16": 16, "F8_E4M3": 8, "F8_E5M2": 8, "I8": 8, "U8": 8, "BOOL": 8, "F4": 4,
+}  # fmt: skip
+"""Bits of one number of a tensor, by the hub's name for its type."""
 _READ_BYTES = 1 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+# What is read at once is lost when the connection breaks, and is what progress is told in; 10 MB are too much for both.
+constants.DOWNLOAD_CHUNK_SIZE = 1 << 18
 
 
 class Stopped(Exception):
@@ -65,6 +75,27 @@ class Hub:
         tree = self._api.list_repo_tree(repo, recursive=True, revision=commit)
         files = [_file(entry) for entry in tree if isinstance(entry, TreeFile)]
         return commit, files
+
+    def search(self, query: str, limit: int) -> list[Found]:
+        """Return the MLX models that a query finds, those most often downloaded first."""
+        told = ["safetensors", "downloads", "pipeline_tag", "gated"]
+        found = self._api.list_models(
+            search=query,
+            filter="mlx",
+            sort="downloads",
+            limit=limit,
+            expand=told,  # type: ignore[arg-type]
+        )
+        return [
+            Found(
+                model=info.id,
+                weights_bytes=_tensor_bytes(info.safetensors),
+                downloads=info.downloads or 0,
+                task=info.pipeline_tag or "",
+                gated=bool(info.gated),
+            )
+            for info in found
+        ]
 
     def fetch(
         self,
@@ -217,6 +248,14 @@ def _of_status(status: int, repo: str) -> MlxdError:
     if status == 404:
         return RepoNotFound(f"the hub has no such file or repository: {repo}", field="model")
     return HubUnreachable(f"the hub answered HTTP {status}; pull again to resume")
+
+
+def _tensor_bytes(told: Any) -> int | None:
+    """Return the bytes of all tensors, None where the hub does not say how many there are."""
+    if told is None or not told.parameters:
+        return None
+    sizes = (count * _BITS.get(kind, 16) // 8 for kind, count in told.parameters.items())
+    return int(sum(sizes))
 
 
 def _file(entry: TreeFile) -> RepoFile:

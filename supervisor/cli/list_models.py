@@ -5,7 +5,9 @@ from collections.abc import Iterable
 import click
 import msgspec
 
+from mlxd.protocol.downloads import Unfinished, UnfinishedList
 from mlxd.protocol.units import format_size
+from mlxd.supervisor.cli.failure import Refused
 from mlxd.supervisor.cli.session import Command, Session
 
 _HEADER = ("NAME", "KIND", "SIZE", "CONTEXT", "STATE", "SOURCE", "ALIASES")
@@ -33,12 +35,19 @@ class Models(msgspec.Struct, frozen=True):
 @click.command("list", cls=Command)
 @click.pass_obj
 def list_models(session: Session) -> None:
-    """Show every model that can be asked for, loaded or not."""
+    """Show every model that can be asked for, loaded or not, and every download that is not finished."""
+    halves = _unfinished(session)
     if session.json:
-        session.out.json(session.client.get("/v1/models"))
+        more = {"unfinished": msgspec.to_builtins(halves)} if halves else {}
+        session.out.json({**session.client.get("/v1/models"), **more})
         return
     found = session.client.read("/v1/models", Models)
-    session.out.table(_HEADER, rows(found.data))
+    session.out.table(_HEADER, [*rows(found.data), *half_rows(halves)])
+    for half in halves:
+        if not half.running:
+            session.out.note(
+                f"{half.model} is incomplete: `mlxctl pull {half.model}` goes on with it"
+            )
     for entry in found.data:
         if entry.error:
             session.out.note(f"{entry.id}: {entry.error}")
@@ -56,3 +65,20 @@ def rows(entries: Iterable[Entry]) -> Iterable[tuple[str, ...]]:
             entry.source,
             ", ".join(entry.aliases) or "-",
         )
+
+
+def half_rows(halves: Iterable[Unfinished]) -> Iterable[tuple[str, ...]]:
+    """Yield the lines of what cannot be asked for yet."""
+    for half in halves:
+        size = format_size(half.completed_bytes)
+        if half.total_bytes:
+            size = f"{size} of {format_size(half.total_bytes)}"
+        state = "downloading" if half.running else "incomplete"
+        yield half.model, "-", size, "-", state, "hub", "-"
+
+
+def _unfinished(session: Session) -> list[Unfinished]:
+    try:
+        return session.client.read("/v1/downloads", UnfinishedList).data
+    except Refused:  # a daemon that does not know them yet
+        return []
