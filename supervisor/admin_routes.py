@@ -17,6 +17,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadRequest, Ps, ResetRequest, UnloadRequest
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import invalid
+from mlxd.protocol.plan import PlanRequest
 from mlxd.protocol.units import parse_duration
 from mlxd.supervisor import auth, body
 from mlxd.supervisor.ports import Catalog, Pool, Status
@@ -41,6 +42,7 @@ def routes(settings: Settings, catalog: Catalog, pool: Pool, status: Status) -> 
         Route("/v1/models/load", admin.load, methods=["POST"]),
         Route("/v1/models/unload", admin.unload, methods=["POST"]),
         Route("/v1/models/reset", admin.reset, methods=["POST"]),
+        Route("/v1/models/plan", admin.plan, methods=["POST"]),
         Route("/v1/models/{name:path}", admin.show_model),
     ]
 
@@ -105,9 +107,16 @@ class Admin:
         wanted = await self._read(request, ResetRequest)
         return _json(self.pool.reset(self.catalog.resolve(wanted.model)))
 
+    async def plan(self, request: Request) -> Response:
+        """Say what a load would do; loads nothing and moves no timer."""
+        wanted = await self._read(request, PlanRequest)
+        spec = self.catalog.resolve(wanted.model)
+        spec.check()
+        return _json(self.pool.plan(spec))
+
     async def _read(self, request: Request, kind: type[T]) -> T:
         limit = self.settings.server.max_body
-        return _decoded(await body.read(request.headers, request.receive, limit), kind)
+        return decoded(await body.read(request.headers, request.receive, limit), kind)
 
     def _servable(self) -> list[ModelSpec]:
         return [spec for spec in self.catalog.models() if spec.error is None]
@@ -145,7 +154,8 @@ def _json(content: object, status: int = 200) -> Response:
     return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
 
 
-def _decoded(content: bytes, kind: type[T]) -> T:
+def decoded(content: bytes, kind: type[T]) -> T:
+    """Read a JSON body; raises InvalidRequest that names the field."""
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:

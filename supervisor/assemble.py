@@ -12,6 +12,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor.budget import Budget, Gauges
 from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.costs import Costs
+from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.logs import WorkerLog
 from mlxd.supervisor.memory import (
@@ -48,6 +49,7 @@ def build_pool(
     state_dir: Path | None = None,
     launcher: Launcher | None = None,
     clock: Clock | None = None,
+    tell: Tell = unheard,
 ) -> Pool:
     """Return a pool without workers; sockets go to `run_dir`, which exists and is private.
 
@@ -64,6 +66,7 @@ def build_pool(
         worker_spec=_worker_specs(settings, run_dir, state_dir=state_dir),
         footprint=footprint,
         budget=Budget(_gauges(settings), costs, clock, wire=settings.memory.wired),
+        tell=tell,
     )
 
 
@@ -78,11 +81,22 @@ def _gauges(settings: Settings) -> Gauges:
 
 
 def build_pools(
-    settings: Settings, *, log_dir: Path, run_dir: Path, state_dir: Path, launcher: Launcher
+    settings: Settings,
+    *,
+    log_dir: Path,
+    run_dir: Path,
+    state_dir: Path,
+    launcher: Launcher,
+    tell: Tell = unheard,
 ) -> WorkerPools:
     """Return both pools, of models and of tokenizers, whose workers one launcher starts."""
     models = build_pool(
-        settings, log_dir=log_dir, run_dir=run_dir, state_dir=state_dir, launcher=launcher
+        settings,
+        log_dir=log_dir,
+        run_dir=run_dir,
+        state_dir=state_dir,
+        launcher=launcher,
+        tell=tell,
     )
     tokenizers = build_tokenizers(settings, log_dir=log_dir, run_dir=run_dir, launcher=launcher)
     return WorkerPools(models, tokenizers, WaitBoard(models, SystemClock()))

@@ -98,6 +98,13 @@ class Budget:
         """Return what the model took when it last ran."""
         return self._costs.of(spec)
 
+    def load_seconds(self, spec: ModelSpec) -> float | None:
+        """Return how long the model takes to load, as measured the last time."""
+        cost = self._costs.of(spec)
+        return (
+            cost.seconds_per_byte * spec.weights_bytes if cost and cost.seconds_per_byte else None
+        )
+
     def observe(self, workers: Workers) -> bool:
         """Learn from workers that have just loaded or just leave; tell whether any worker's state changed."""
         states = {name: worker.life.state for name, worker in workers.items()}

@@ -3,6 +3,8 @@
 import signal
 
 from mlxd.protocol.exit_codes import ExitCode
+from mlxd.protocol.lifecycle import StopReason, WorkerState
+from mlxd.supervisor.lifecycle import Life
 
 _SIGNALS = {
     signal.SIGKILL: "as the system does when memory runs out",
@@ -33,6 +35,29 @@ def ended(model_id: str, exit_code: int) -> str:
     except ValueError:
         name = "unexpectedly"
     return f"the worker of {model_id} left with status {exit_code} ({name})"
+
+
+_REASONS = {
+    StopReason.UNLOAD: "somebody asked for it",
+    StopReason.IDLE: "nobody used it for its idle time",
+    StopReason.EVICTED: "room was needed",
+    StopReason.SHUTDOWN: "mlxd stops",
+}
+_USUAL = {
+    WorkerState.STARTING: "it was asked for",
+    WorkerState.LOADING: "the process reported",
+    WorkerState.READY: "a first token came out",
+    WorkerState.STOPPED: "its process is gone",
+}
+
+
+def moved(life: Life, told: str) -> str:
+    """Say why a worker entered its state; `told` is what whoever moved it said."""
+    if life.error:
+        return life.error
+    if life.state in (WorkerState.DRAINING, WorkerState.STOPPING) and life.stop_reason:
+        return told or _REASONS.get(life.stop_reason, life.stop_reason)
+    return told or _USUAL.get(life.state, "")
 
 
 def _signal(number: int) -> str:

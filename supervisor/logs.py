@@ -2,16 +2,15 @@
 
 import hashlib
 import logging
-import os
 from collections import deque
 from pathlib import Path
 from urllib.parse import quote
 
+from mlxd.supervisor.rotating_file import FILE_BYTES, RotatingFile
+
 logger = logging.getLogger("mlxd.logs")
 
 _LINES = 500
-_FILE_BYTES = 5 * 1024 * 1024
-_OLD_FILES = 2
 _LONGEST_LINE = 64 * 1024
 _LONGEST_NAME = 120
 _OWN = "mlxd"
@@ -33,11 +32,11 @@ class WorkerLog:
     """
 
     def __init__(
-        self, model_id: str, log_dir: Path, *, file_bytes: int = _FILE_BYTES, lines: int = _LINES
+        self, model_id: str, log_dir: Path, *, file_bytes: int = FILE_BYTES, lines: int = _LINES
     ) -> None:
         self.path = log_dir / file_name(model_id)
         self._model_id = model_id
-        self._file_bytes = file_bytes
+        self._file = RotatingFile(self.path, file_bytes)
         self._lines: deque[str] = deque(maxlen=lines)
         self._partial = b""
         self._is_failing = False
@@ -64,27 +63,9 @@ class WorkerLog:
     def _take(self, lines: list[bytes]) -> None:
         self._lines.extend(line.decode(errors="replace").rstrip("\r") for line in lines)
         try:
-            self._append(b"".join(line + b"\n" for line in lines))
+            self._file.append(b"".join(line + b"\n" for line in lines))
             self._is_failing = False
         except OSError as error:
             if not self._is_failing:
                 logger.error("model=%s log lost error=%r", self._model_id, str(error))
             self._is_failing = True
-
-    def _append(self, content: bytes) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        with os.fdopen(os.open(self.path, flags, 0o600), "ab") as file:
-            file.write(content)
-            size = file.tell()
-        if size >= self._file_bytes:
-            self._rotate()
-
-    def _rotate(self) -> None:
-        for age in range(_OLD_FILES, 0, -1):
-            newer = self._aged(age - 1)
-            if newer.exists():
-                newer.replace(self._aged(age))
-
-    def _aged(self, age: int) -> Path:
-        return self.path if age == 0 else self.path.with_name(f"{self.path.name}.{age}")

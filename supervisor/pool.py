@@ -13,21 +13,20 @@ from dataclasses import dataclass
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
-from mlxd.protocol.errors import (
-    ModelLoadFailed,
-    ShuttingDown,
-    WorkerStopFailed,
-)
+from mlxd.protocol.errors import ModelLoadFailed, ShuttingDown, WorkerStopFailed
 from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
+from mlxd.protocol.plan import Plan
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import events, scheduler, survey, turned_away
+from mlxd.supervisor import events, plan, scheduler, survey, turned_away
 from mlxd.supervisor.budget import Balance, Budget
 from mlxd.supervisor.clock import Clock
+from mlxd.supervisor.journal import Tell, unheard
+from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.queue import Queue, Waiter
 from mlxd.supervisor.urgency import Priority
-from mlxd.supervisor.worker import Lease, LogSink, WorkerHandle
+from mlxd.supervisor.worker import LogSink, WorkerHandle
 
 logger = logging.getLogger("mlxd.pool")
 
@@ -58,6 +57,7 @@ class Pool:
         worker_spec: Callable[[ModelSpec], WorkerSpec],
         footprint: Callable[[int], int],
         budget: Budget | None = None,
+        tell: Tell = unheard,
     ) -> None:
         self._limits = limits
         self._policy = policy
@@ -67,6 +67,7 @@ class Pool:
         self._worker_spec = worker_spec
         self._footprint = footprint
         self.budget = budget
+        self._tell = tell
         self._balance: Balance | None = None
         self._workers: dict[str, WorkerHandle] = {}
         self._queue = Queue()
@@ -120,6 +121,13 @@ class Pool:
             lease.end(served=False)
             return result
 
+    def plan(self, spec: ModelSpec) -> Plan:
+        """Say what a load would do; changes nothing."""
+        worker = self._worker(spec)
+        measured = self.budget.measure(self._workers) if self.budget else None
+        seconds = self.budget.load_seconds(worker.spec) if self.budget else None
+        return plan.plan(self._survey(measured), spec.id, seconds)
+
     def reset(self, spec: ModelSpec) -> ResetResult:
         """Forget the model's failures; changes nothing where it has none."""
         return self._worker(spec).reset()
@@ -132,7 +140,7 @@ class Pool:
         worker = self._worker(spec)
         if worker.life.state not in ALIVE:
             worker.handle(events.Reset())
-            return _unloaded(worker, pid=None, freed=0)
+            return worker.unloaded(None, 0)
         if worker.life.state in (WorkerState.STARTING, WorkerState.LOADING):
             for waiter in self._queue.of(spec.id):
                 error = ModelLoadFailed(f"{spec.id} was unloaded while loading")
@@ -141,7 +149,7 @@ class Pool:
         freed = self._footprint(pid) if pid else 0
         worker.handle(events.StopWanted(StopReason.UNLOAD, force=force))
         await self._reaped(worker, pid, bounded=force)
-        return _unloaded(worker, pid=pid, freed=freed)
+        return worker.unloaded(pid, freed)
 
     def bound(self, limits: Limits) -> None:
         """Take other limits; workers beyond a smaller `max_loaded` leave when room is needed."""
@@ -199,6 +207,7 @@ class Pool:
                 log=self._log_for(spec.id),
                 worker_spec=self._describe,
                 on_change=self._decide_soon,
+                tell=self._tell,
             )
         worker.update(spec)
         return worker
@@ -240,10 +249,13 @@ class Pool:
     def snapshot(self) -> scheduler.Snapshot:
         """Return what the scheduler decides on; memory is measured only where a decision depends on it."""
         self._balance = survey.balance(self.budget, self._workers, self._queue)
+        return self._survey(self._balance)
+
+    def _survey(self, measured: Balance | None) -> scheduler.Snapshot:
         return survey.snapshot(
             self._workers,
             self._queue,
-            self._balance,
+            measured,
             now=self._clock.monotonic(),
             max_loaded=self._limits.max_loaded,
             max_swap_wait=self._limits.max_swap_wait,
@@ -254,9 +266,11 @@ class Pool:
             case scheduler.Grant(ticket=ticket):
                 self._queue.grant(ticket)
             case scheduler.Start(model_id=model_id):
-                self._workers[model_id].handle(events.Wanted())
-            case scheduler.Evict(model_id=model_id):
-                self._workers[model_id].handle(events.StopWanted(StopReason.EVICTED))
+                waiting = len(self._queue.of(model_id))
+                self._workers[model_id].handle(events.Wanted(), f"requests waiting: {waiting}")
+            case scheduler.Evict(model_id=model_id, room_for=heir):
+                stop = events.StopWanted(StopReason.EVICTED)
+                self._workers[model_id].handle(stop, f"room was needed for {heir}")
             case scheduler.Refuse(ticket=ticket, reason=reason):
                 error = turned_away.error(
                     self._queue.worker_of(ticket),
@@ -284,15 +298,3 @@ class Pool:
             raise WorkerStopFailed(
                 f"the worker of {worker.spec.id} (pid {pid}) does not end"
             ) from None
-
-
-def _unloaded(worker: WorkerHandle, *, pid: int | None, freed: int) -> UnloadResult:
-    return UnloadResult(
-        model=worker.spec.id,
-        state=worker.life.state,
-        was_loaded=pid is not None,
-        pid=pid,
-        pid_reaped=pid is not None,
-        exit_code=worker.exit_code if pid is not None else None,
-        freed_bytes=freed,
-    )

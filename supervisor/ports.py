@@ -8,6 +8,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResult
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.plan import Plan
 from mlxd.supervisor.urgency import Priority
 
 
@@ -71,6 +72,10 @@ class Pool(Protocol):
 
     def note(self, model_id: str) -> str | None:
         """Return one line for a client that waits for the model, None where there is nothing to tell."""
+        ...
+
+    def plan(self, spec: ModelSpec) -> Plan:
+        """Say what a load would do."""
         ...
 
     def reset(self, spec: ModelSpec) -> ResetResult:

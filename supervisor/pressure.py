@@ -4,8 +4,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from mlxd.protocol.journal import MemoryShort
 from mlxd.protocol.lifecycle import StopReason, WorkerState
 from mlxd.supervisor import events
+from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.pool import Pool
 from mlxd.supervisor.relief import Level, Resident, relief
 from mlxd.supervisor.worker import WorkerHandle
@@ -20,11 +22,17 @@ class Pressure:
     """Own the timer of the looks."""
 
     def __init__(
-        self, pool: Pool, read: Callable[[], Level], *, interval: float = _INTERVAL_S
+        self,
+        pool: Pool,
+        read: Callable[[], Level],
+        *,
+        interval: float = _INTERVAL_S,
+        tell: Tell = unheard,
     ) -> None:
         self._pool = pool
         self._read = read
         self._interval = interval
+        self._tell = tell
         self._before = Level.NORMAL
         self._timer: asyncio.TimerHandle | None = None
 
@@ -52,10 +60,16 @@ class Pressure:
                 "memory is short level=%s shrinking=%d evicting=%s",
                 level.name.lower(), len(wanted.shrink), ",".join(wanted.evict) or "none",
             )  # fmt: skip
+            self._tell(
+                MemoryShort(
+                    level=level.name.lower(), shrunk=[*wanted.shrink], evicted=[*wanted.evict]
+                )
+            )
         for name in wanted.shrink:
             ready[name].shrink()
         for name in wanted.evict:
-            ready[name].handle(events.StopWanted(StopReason.EVICTED))
+            stop = events.StopWanted(StopReason.EVICTED)
+            ready[name].handle(stop, f"the machine is short of memory ({level.name.lower()})")
 
     def _tick(self) -> None:
         self.start()

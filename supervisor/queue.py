@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mlxd.protocol.errors import MlxdError, QueueFull, QueueTimeout
+from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.urgency import Priority
-from mlxd.supervisor.worker import Lease, WorkerHandle
+from mlxd.supervisor.worker import WorkerHandle
 
 _RETRY_AFTER_S = 5.0
 

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 from mlxd.config.settings import Settings
 from mlxd.protocol.errors import ConfigError
+from mlxd.protocol.journal import ConfigReloaded, ReloadRefused
+from mlxd.supervisor.journal import Tell, unheard
 
 logger = logging.getLogger("mlxd.reload")
 
@@ -17,11 +19,16 @@ class Reload:
     """
 
     def __init__(
-        self, settings: Settings, read: Callable[[], Settings], *takers: Callable[[Settings], None]
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        *takers: Callable[[Settings], None],
+        tell: Tell = unheard,
     ) -> None:
         self._settings = settings
         self._read = read
         self._takers = takers
+        self._tell = tell
 
     def __call__(self) -> bool:
         """Reload; tell whether the configuration could be read."""
@@ -29,13 +36,16 @@ class Reload:
             fresh = self._read()
         except ConfigError as error:
             logger.error("reload refused, all stays as it was: %s", error.message)
+            self._tell(ReloadRefused(cause=error.message))
             return False
-        for name in needs_restart(self._settings, fresh):
+        late = needs_restart(self._settings, fresh)
+        for name in late:
             logger.warning("reload: %s changes with the next start only", name)
         for take in self._takers:
             take(fresh)
         self._settings = fresh
         logger.info("reload done models=%d", len(fresh.models))
+        self._tell(ConfigReloaded(models=len(fresh.models), needs_restart=late))
         return True
 
 

@@ -5,7 +5,7 @@ Level-triggered: the pool asks again after every change, so an action that is st
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
@@ -89,6 +89,8 @@ class Evict:
     """Drain the model's worker: no new requests, leave when the running ones are done."""
 
     model_id: str
+    room_for: str = field(default="", compare=False)
+    """The model that needs the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def _make_room(snapshot: Snapshot, cold: Mapping[str, Sequence[Waiting]]) -> lis
                 actions += [Refuse(waiting.ticket, reason) for waiting in requests]
             if reason is not None or not overdue:
                 continue  # smaller models may use the room; for a while, where this one only waits
-        actions += [Evict(victim) for victim in victims]
+        actions += [Evict(victim, model_id) for victim in victims]
         residents = [r for r in residents if r.model_id not in victims]
         later += _sum(snapshot, victims)
         now, soon, later = now - need, soon - need, later - need

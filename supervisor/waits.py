@@ -79,7 +79,7 @@ def explain(snapshot: Snapshot, model_id: str) -> Wait | None:
     )
     if model_id not in line:
         return None
-    short = _bytes_short(snapshot, model_id)
+    short = bytes_short(snapshot, model_id)
     alive = sum(other.state in ALIVE for other in snapshot.models.values())
     wait = Wait(Cause.TURN, line.index(model_id) + 1, len(line), short, _behind(snapshot))
     if short:
@@ -107,7 +107,8 @@ def _state(snapshot: Snapshot, model_id: str) -> WorkerState:
     return snapshot.models[model_id].state
 
 
-def _bytes_short(snapshot: Snapshot, model_id: str) -> int:
+def bytes_short(snapshot: Snapshot, model_id: str) -> int:
+    """Return how many bytes more the model needs than there are for it now."""
     held = sum(view.held_bytes for view in snapshot.models.values() if view.state in ALIVE)
     need = snapshot.models[model_id].need_bytes
     budget, available = snapshot.budget_bytes, snapshot.available_bytes

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol import control
-from mlxd.protocol.admin import ResetResult
+from mlxd.protocol.admin import ResetResult, UnloadResult
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import ALIVE, StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
@@ -20,8 +20,11 @@ from mlxd.supervisor import causes, events, lifecycle, memory, watchdog
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.events import Effect, Event
 from mlxd.supervisor.grants import Grant
+from mlxd.supervisor.journal import Tell, unheard
+from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Life, Policy
 from mlxd.supervisor.process import Callbacks, Child, Launcher
+from mlxd.supervisor.worker_news import WorkerNews
 
 logger = logging.getLogger("mlxd.worker")
 
@@ -43,29 +46,6 @@ class LogSink(Protocol):
         ...
 
 
-class Lease:
-    """Hold the right to use a ready worker for one request."""
-
-    def __init__(self, worker: "WorkerHandle", socket: str, pid: int) -> None:
-        self._worker = worker
-        self.model_id = worker.spec.id
-        self.socket = socket
-        self.pid = pid
-        self.failed: asyncio.Future[WorkerDied] = asyncio.get_running_loop().create_future()
-        """Resolves as soon as the worker will not finish this request: it ended, hung or was stopped by force."""
-
-    async def failure(self, within: float = 5.0) -> WorkerDied:
-        """Return why the request broke; for a caller whose connection to the worker just ended."""
-        try:
-            return await asyncio.wait_for(asyncio.shield(self.failed), within)
-        except TimeoutError:
-            return WorkerDied("the worker closed the connection before it had answered")
-
-    def end(self, *, served: bool) -> None:
-        """Give the worker back."""
-        self._worker.end_lease(self, served=served)
-
-
 class WorkerHandle:
     """Be the supervisor's view of one model's worker, from its first start to the last."""
 
@@ -79,6 +59,7 @@ class WorkerHandle:
         log: LogSink,
         worker_spec: Callable[[ModelSpec], WorkerSpec],
         on_change: Callable[[], None],
+        tell: Tell = unheard,
     ) -> None:
         self.spec = spec
         self.life = Life(pinned=spec.pin, idle_timeout=spec.idle_timeout)
@@ -97,6 +78,9 @@ class WorkerHandle:
         self._log = log
         self._worker_spec = worker_spec
         self._on_change = on_change
+        self._news = WorkerNews(spec.id, tell, memory.footprint)
+        self._wish: bool | None = None
+        """Whether an operator pinned the model, or took its pin away; None leaves it to the configuration."""
         self._child: Child | None = None
         self._leases: set[Lease] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -110,10 +94,14 @@ class WorkerHandle:
 
     def update(self, spec: ModelSpec) -> None:
         """Take a changed declaration; a process that runs keeps what it was started with."""
+        if spec.pin != self.spec.pin:
+            self._wish = None
         self.spec = spec
 
     def pin(self, pinned: bool) -> None:
-        """Keep the worker from eviction and idle unload, or stop keeping it."""
+        """Keep the model from eviction and idle unload, or stop keeping it; holds for its next processes too."""
+        self._wish = pinned
+        self._news.pinned(pinned)
         self.life = lifecycle.pin(self.life, pinned)
         self._arm()
         self._on_change()  # who waits for room may now get it, or never
@@ -124,13 +112,28 @@ class WorkerHandle:
         self.handle(events.Reset())
         in_backoff = failed.state is WorkerState.BACKOFF
         error = failed.error if in_backoff else None
+        if in_backoff:
+            self._news.reset(error)
         return ResetResult(
             model=self.spec.id, state=self.life.state, was_in_backoff=in_backoff, error=error
         )
 
-    def handle(self, event: Event) -> None:
-        """Feed one event to the lifecycle and carry out what it decides."""
+    def unloaded(self, pid: int | None, freed: int) -> UnloadResult:
+        """Say what came back by the end of process `pid`, None where there was none."""
+        return UnloadResult(
+            model=self.spec.id,
+            state=self.life.state,
+            was_loaded=pid is not None,
+            pid=pid,
+            pid_reaped=pid is not None,
+            exit_code=self.exit_code if pid is not None else None,
+            freed_bytes=freed,
+        )
+
+    def handle(self, event: Event, cause: str = "") -> None:
+        """Feed one event to the lifecycle and carry out what it decides; `cause` is for the event log."""
         before = self.life
+        self._news.because(cause)
         self.life, effects = lifecycle.step(before, event, self._clock.monotonic(), self._policy)
         if self.life.state is not before.state:
             self._entered(before.state)
@@ -144,7 +147,7 @@ class WorkerHandle:
         if self.socket is None or self._child is None:
             raise RuntimeError(f"{self.spec.id} has no process to lease")
         self.handle(events.LeaseStarted(idle_timeout))
-        lease = Lease(self, self.socket, self._child.pid)
+        lease = Lease(self, self.spec.id, self.socket, self._child.pid)
         self._leases.add(lease)
         return lease
 
@@ -173,6 +176,7 @@ class WorkerHandle:
     def _entered(self, old: WorkerState) -> None:
         state = self.life.state
         logger.info("model=%s state=%s was=%s pid=%s", self.spec.id, state, old, self.pid)
+        self._news.moved(self.life, old, self.pid)
         if state is WorkerState.READY:
             self.loaded_at = self.last_used_at = self._clock.wall()
             self.loading = None
@@ -181,6 +185,8 @@ class WorkerHandle:
         else:
             self.loading, self.loaded_at, self.ready = None, None, None
             self._settled.set()
+        if state is WorkerState.STOPPED and self.life.stop_reason is StopReason.UNLOAD:
+            self._wish = None  # whoever unloads a model wants it to go
 
     def _carry_out(self, effect: Effect) -> None:
         match effect:
@@ -204,7 +210,8 @@ class WorkerHandle:
 
     def _spawn(self) -> None:
         # The declaration may have changed since the last start; a keep_alive of that time is over.
-        self.life = lifecycle.declared(self.life, self.spec.pin, self.spec.idle_timeout)
+        pinned = self.spec.pin if self._wish is None else self._wish
+        self.life = lifecycle.declared(self.life, pinned, self.spec.idle_timeout)
         callbacks = Callbacks(self._on_message, self._log.write, self._on_exit)
         try:
             self._child = self._launcher.start(self.spec.id, callbacks)
@@ -236,8 +243,7 @@ class WorkerHandle:
         leases, self._leases = self._leases, set()
         may_retry = self.life.stop_reason in _UNWANTED_ENDS
         for lease in leases:
-            if not lease.failed.done():  # a task that awaited it and was cancelled took it along
-                lease.failed.set_result(WorkerDied(message, may_retry=may_retry))
+            lease.fail(WorkerDied(message, may_retry=may_retry))
 
     def _on_message(self, message: control.FromWorker) -> None:
         match message:
@@ -269,6 +275,7 @@ class WorkerHandle:
         if self.life.killed:  # whether the machine got it all back is what an operator must know
             available = memory.available_bytes()
             logger.error("model=%s was killed pid=%s available=%d", self.spec.id, pid, available)
+        self._news.ended(self.life, pid, exit_code)
         self.handle(events.Exited(causes.ended(self.spec.id, exit_code)))
 
     def _arm(self) -> None:

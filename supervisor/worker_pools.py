@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.plan import Plan
+from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.wait_board import WaitBoard
-from mlxd.supervisor.worker import Lease
 
 _TOKENIZER_IDLE_S = 60.0
 
@@ -64,6 +65,10 @@ class WorkerPools:
             self.tokenizers.unload(_tokenizer_of(spec), force=force),
         )
         return unloaded
+
+    def plan(self, spec: ModelSpec) -> Plan:
+        """Say what a load of the model would do."""
+        return self.models.plan(spec)
 
     def reset(self, spec: ModelSpec) -> ResetResult:
         """Forget the failures of a model in back-off, and those of its tokenizer's worker."""

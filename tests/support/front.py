@@ -20,7 +20,10 @@ from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResu
 from mlxd.protocol.errors import MlxdError, ModelNotFound, WorkerDied
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.plan import Plan
 from mlxd.supervisor.app import build_app
+from mlxd.supervisor.plan import plan as planned
+from mlxd.supervisor.scheduler import ModelView, Snapshot
 from mlxd.supervisor.urgency import Priority, Urgency
 
 MODEL = "org/tiny"
@@ -165,6 +168,11 @@ class FakePool:
             load_seconds=0.5,
             memory_bytes=1,
         )
+
+    def plan(self, spec: ModelSpec) -> Plan:
+        """Say that it is there."""
+        view = ModelView(WorkerState.READY)
+        return planned(Snapshot(now=0.0, models={spec.id: view}, queue=[]), spec.id)
 
     def reset(self, spec: ModelSpec) -> ResetResult:
         """Say that there was nothing to forget."""

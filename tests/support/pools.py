@@ -12,11 +12,11 @@ from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor.budget import Budget
 from mlxd.supervisor.clock import Clock, SystemClock
+from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Policy
 from mlxd.supervisor.pool import Limits, Pool
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.urgency import Priority, Urgency
-from mlxd.supervisor.worker import Lease
 
 T = TypeVar("T")
 

@@ -1,0 +1,148 @@
+"""Wire the daemon's parts together, and run them until a signal."""
+
+import asyncio
+import functools
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlxd.config import catalog
+from mlxd.config.catalog import Catalog
+from mlxd.config.paths import Paths
+from mlxd.config.settings import Settings
+from mlxd.protocol.journal import DaemonStarted, DaemonStopping
+from mlxd.supervisor import journal, listener, memory, runfile, stale_workers, upstream
+from mlxd.supervisor.access import Access, new_own_key
+from mlxd.supervisor.app import build_app
+from mlxd.supervisor.assemble import build_pools, build_standby, limits
+from mlxd.supervisor.clock import SystemClock
+from mlxd.supervisor.downloads import Downloads
+from mlxd.supervisor.journal import Journal
+from mlxd.supervisor.metering import MeteringLauncher
+from mlxd.supervisor.pressure import Pressure
+from mlxd.supervisor.reload import Reload
+from mlxd.supervisor.responses import Responses
+from mlxd.supervisor.run_directory import RunDirectory
+from mlxd.supervisor.server import Server
+from mlxd.supervisor.standby import StandbyLauncher
+from mlxd.supervisor.status import Status
+from mlxd.supervisor.worker_pools import WorkerPools
+
+_STANDBY_AFTER_S = 0.5
+"""First the daemon answers, then it provides for later."""
+
+Read = Callable[[], Settings]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Hold the parts that live as long as the daemon."""
+
+    events: Journal
+    standby: StandbyLauncher
+    pools: WorkerPools
+    pressure: Pressure
+    known: Catalog
+    responses: Responses
+    downloads: Downloads
+
+    async def drain(self) -> None:
+        """Let everything end that runs, in order."""
+        self.events.note(DaemonStopping(pid=os.getpid()))
+        self.pressure.stop()
+        await asyncio.gather(self.pools.shutdown(), self.standby.end(), self.downloads.close())
+        self.events.close()  # whoever follows hears of the last worker, too
+
+    def reload(self, settings: Settings, read: Read) -> Reload | None:
+        """Return what takes a changed configuration.
+
+        A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
+        """
+        if sys.stdin is not None and sys.stdin.isatty():
+            return None
+
+        def take(fresh: Settings) -> None:
+            self.pools.bound(limits(fresh))
+
+        return Reload(settings, read, self.known.declare, take, tell=self.events.note)
+
+
+async def serve(
+    settings: Settings, read: Read, paths: Paths, public: socket.socket, version: str
+) -> None:
+    """Serve on a listening socket until a signal, and leave nothing behind."""
+    sockets = RunDirectory(paths.run_dir)
+    own = runfile.own(listener.url_of(public), version, new_own_key())
+    try:
+        stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
+        access = Access(
+            settings.server, state_dir=paths.state_dir, log_dir=paths.log_dir, own_key=own.api_key
+        )
+        house = _furnished(settings, paths, sockets, access)
+        app = build_app(
+            settings,
+            house.known,
+            house.pools,
+            _status(house),
+            house.responses,
+            house.events,
+            house.downloads,
+            access,
+        )
+        server = Server(
+            app,
+            public,
+            drain=house.drain,
+            hurry=house.pools.hurry,
+            reload=house.reload(settings, read),
+        )
+        runfile.write(paths.state_dir, own)
+        await server.run(functools.partial(_on_listening, house, own.url, version))
+        await house.responses.close()
+    finally:
+        runfile.remove(paths.state_dir, os.getpid())
+        sockets.remove()
+
+
+def _on_listening(house: House, url: str, version: str) -> None:
+    print(f"mlxd listening on {url}", flush=True)
+    house.events.note(DaemonStarted(version=version, pid=os.getpid()))
+    asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, house.standby.open)
+    house.pressure.start()
+
+
+def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: Access) -> House:
+    events = Journal(paths.log_dir / journal.FILE)
+    run_dir = sockets.create()
+    standby = build_standby(settings, run_dir)
+    pools = build_pools(
+        settings,
+        log_dir=paths.log_dir,
+        run_dir=run_dir,
+        state_dir=paths.state_dir,
+        launcher=MeteringLauncher(standby, access.charge),
+        tell=events.note,
+    )
+    known = catalog.build(settings, paths)
+    refresh = functools.partial(known.rescan, force=True)
+    return House(
+        events=events,
+        standby=standby,
+        pools=pools,
+        pressure=Pressure(pools.models, memory.pressure, tell=events.note),
+        known=known,
+        responses=Responses(settings, pools, paths.state_dir / "responses.db"),
+        downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
+    )
+
+
+def _status(house: House) -> Status:
+    return Status(
+        house.pools.models,
+        clock=SystemClock(),
+        footprint=memory.footprint,
+        fetch=upstream.fetch,
+        standby=house.standby.pids,
+    )
