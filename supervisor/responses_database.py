@@ -4,31 +4,15 @@ A response's context is that of the response it follows, or its conversation, th
 keeps only what it added. What was not used for longest goes first, and using a link uses the whole chain.
 """
 
-import logging
-import os
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from mlxd.supervisor.responses_file import opened
 from mlxd.supervisor.responses_items import Item
 
-logger = logging.getLogger("mlxd.responses")
-
-_VERSION = 1
-_SCHEMA = """
-CREATE TABLE kept(
-    id TEXT PRIMARY KEY, kind TEXT NOT NULL, status TEXT NOT NULL, previous TEXT,
-    owner TEXT NOT NULL, inputs_end INTEGER NOT NULL, outputs_end INTEGER NOT NULL,
-    used INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX kept_by_use ON kept(used, bytes, status);
-CREATE TABLE items(
-    owner TEXT NOT NULL, place INTEGER NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY(owner, place));
-CREATE INDEX items_by_id ON items(id);
-"""
 _RUNNING = ("queued", "in_progress")
 _RESPONSE, _CONVERSATION = "response", "conversation"
 _LOST = {
@@ -57,7 +41,9 @@ class Database:
 
     def __init__(self, path: Path | None, *, max_stored: int, max_bytes: int) -> None:
         self._max_stored, self._max_bytes = max_stored, max_bytes
-        self._db = _opened(path)
+        self._db = opened(path)
+        self.tenant = ""
+        """Whose things are seen: all that is asked for and kept belongs to this one."""
         with self._db:
             self._end_unfinished()
             self._trim()
@@ -83,8 +69,8 @@ class Database:
             size = len(record.body) + (added if owner == record.id else 0)
             row = (record.id, _RESPONSE, record.status, record.previous, owner)
             self._db.execute(
-                "INSERT INTO kept VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (*row, inputs_end, outputs_end, self._now(), size, record.body),
+                "INSERT INTO kept VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*row, inputs_end, outputs_end, self._now(), size, record.body, self.tenant),
             )
             self._trim()
 
@@ -94,7 +80,9 @@ class Database:
 
     def is_running(self, response_id: str) -> bool:
         """Say whether a response has not ended yet."""
-        row = self._db.execute("SELECT status FROM kept WHERE id = ?", (response_id,)).fetchone()
+        row = self._db.execute(
+            "SELECT status FROM kept WHERE id = ? AND tenant = ?", (response_id, self.tenant)
+        ).fetchone()
         return row is not None and row[0] in _RUNNING
 
     def delete_response(self, response_id: str) -> bool:
@@ -108,8 +96,9 @@ class Database:
         link: str | None = response_id
         while link is not None:
             row = self._db.execute(
-                "SELECT previous, owner, inputs_end, outputs_end FROM kept WHERE id = ? AND kind = ?",
-                (link, _RESPONSE),
+                "SELECT previous, owner, inputs_end, outputs_end FROM kept "
+                "WHERE id = ? AND kind = ? AND tenant = ?",
+                (link, _RESPONSE, self.tenant),
             ).fetchone()
             if row is None or not self._is_kept(row[1]):
                 return None
@@ -123,7 +112,9 @@ class Database:
     def item(self, item_id: str) -> bytes | None:
         """Return the newest item of this id."""
         row = self._db.execute(
-            "SELECT body FROM items WHERE id = ? ORDER BY rowid DESC", (item_id,)
+            "SELECT items.body FROM items JOIN kept ON kept.id = items.owner "
+            "WHERE items.id = ? AND kept.tenant = ? ORDER BY items.rowid DESC",
+            (item_id, self.tenant),
         ).fetchone()
         return None if row is None else row[0]
 
@@ -131,14 +122,15 @@ class Database:
         """Keep a conversation, or its new form."""
         with self._db:
             changed = self._db.execute(
-                "UPDATE kept SET bytes = bytes - LENGTH(body) + ?, body = ?, used = ? WHERE id = ? AND kind = ?",
-                (len(body), body, self._now(), conversation_id, _CONVERSATION),
+                "UPDATE kept SET bytes = bytes - LENGTH(body) + ?, body = ?, used = ? "
+                "WHERE id = ? AND kind = ? AND tenant = ?",
+                (len(body), body, self._now(), conversation_id, _CONVERSATION, self.tenant),
             )
             if not changed.rowcount:
                 row = (conversation_id, _CONVERSATION, "completed", None, conversation_id, 0, 0)
                 self._db.execute(
-                    "INSERT INTO kept VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (*row, self._now(), len(body), body),
+                    "INSERT INTO kept VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*row, self._now(), len(body), body, self.tenant),
                 )
             self._trim()
 
@@ -179,7 +171,8 @@ class Database:
 
     def _body(self, kept_id: str, kind: str) -> bytes | None:
         row = self._db.execute(
-            "SELECT body FROM kept WHERE id = ? AND kind = ?", (kept_id, kind)
+            "SELECT body FROM kept WHERE id = ? AND kind = ? AND tenant = ?",
+            (kept_id, kind, self.tenant),
         ).fetchone()
         return None if row is None else row[0]
 
@@ -195,7 +188,9 @@ class Database:
         self._db.execute("DELETE FROM items WHERE owner = ?", (kept_id,))
 
     def _is_kept(self, kept_id: str) -> bool:
-        return bool(self._db.execute("SELECT 1 FROM kept WHERE id = ?", (kept_id,)).fetchone())
+        wanted = (kept_id, self.tenant)
+        found = self._db.execute("SELECT 1 FROM kept WHERE id = ? AND tenant = ?", wanted)
+        return bool(found.fetchone())
 
     def _read(self, owner: str, end: int = 1 << 62) -> list[bytes]:
         rows = self._db.execute(
@@ -254,39 +249,3 @@ class Database:
                 "UPDATE kept SET status = 'failed', body = ? WHERE id = ?",
                 (msgspec.json.encode(ended), kept_id),
             )
-
-
-def _opened(path: Path | None) -> sqlite3.Connection:
-    """Return the connection; a file that is none of ours, or broken, is put aside."""
-    if path is None:
-        return _prepared(sqlite3.connect(":memory:", check_same_thread=False))
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    try:
-        return _prepared(sqlite3.connect(path, check_same_thread=False))
-    except sqlite3.DatabaseError as error:
-        aside = path.with_suffix(".broken")
-        logger.error("%s cannot be read (%s); it is now %s", path, error, aside.name)
-        os.replace(path, aside)
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        return _prepared(sqlite3.connect(path, check_same_thread=False))
-
-
-def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
-    try:
-        with closing(db.execute("PRAGMA user_version")) as found:
-            version = found.fetchone()[0]
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError(f"version {version}, expected {_VERSION}")
-        db.execute("PRAGMA auto_vacuum = FULL")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.execute("PRAGMA secure_delete = ON")
-        if version == 0:
-            db.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
-        db.execute("SELECT COUNT(*) FROM kept JOIN items ON items.owner = kept.id").fetchone()
-    except BaseException:
-        db.close()
-        raise
-    return db

@@ -10,6 +10,7 @@ from mlxd.protocol import openai_responses_events as events
 from mlxd.protocol import sse
 from mlxd.protocol.errors import InternalError, MlxdError
 from mlxd.protocol.openai_responses_output import Response, failed
+from mlxd.supervisor import tenant
 from mlxd.supervisor.answer import RawHeaders
 from mlxd.supervisor.ports import Pool
 from mlxd.supervisor.presence import wind_up
@@ -29,6 +30,8 @@ class Job:
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.owner = tenant.current().id
+        """Id of the key that asked for it."""
         self.frames: list[bytes] = []
         """Frame n is event n."""
         self.is_done = False
@@ -106,8 +109,9 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
 
     def find(self, response_id: str) -> Job | None:
-        """Return the job of a response, if it runs or has ended only lately."""
-        return self._jobs.get(response_id)
+        """Return the caller's job of a response, if it runs or has ended only lately."""
+        job = self._jobs.get(response_id)
+        return job if job is not None and job.owner == tenant.current().id else None
 
     async def start(self, order: Order) -> Job:
         """Begin; raises InvalidRequest where the input is none. The response can be fetched from now on."""
@@ -119,6 +123,10 @@ class Jobs:
             job.say(frame)
         self._jobs[job.id] = job
         job.task = asyncio.create_task(self._carry_out(job))
+        # Among the requests that its key may have running it counts until it has ended.
+        if (slot := tenant.calling().slot) is not None:
+            slot.share()
+            job.task.add_done_callback(lambda task: slot.release())
         return job
 
     async def cancel(self, job: Job) -> None:
@@ -158,7 +166,7 @@ class Jobs:
     def _keep(self, job: Job, response: bytes) -> None:
         keeping = job.order.keeping(response)
         assert keeping is not None  # a background response is always stored
-        job.saving = self._store.submit(keeping)
+        job.saving = self._store.submit(keeping, job.owner)
 
     def _end(self, job: Job, response: Response) -> None:
         """End a response that its worker did not end."""

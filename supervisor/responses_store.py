@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mlxd.config.settings import Responses as Limits
+from mlxd.supervisor import tenant
 from mlxd.supervisor.responses_database import Database
 
 logger = logging.getLogger("mlxd.responses")
@@ -27,9 +28,15 @@ class ResponseStore:
         """Say whether anything is kept at all."""
         return self._limits.max_stored > 0
 
-    def submit(self, work: Callable[[Database], T]) -> "asyncio.Future[T]":
-        """Have work done after all that was asked for before; later questions see what it changed."""
-        return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work)
+    def submit(
+        self, work: Callable[[Database], T], owner: str | None = None
+    ) -> "asyncio.Future[T]":
+        """Have work done after all that was asked for before; later questions see what it changed.
+
+        It sees and keeps what belongs to `owner`, the id of a key; without one, to whoever calls.
+        """
+        whose = tenant.current().id if owner is None else owner
+        return asyncio.get_running_loop().run_in_executor(self._thread, self._do, work, whose)
 
     async def run(self, work: Callable[[Database], T]) -> T:
         """Return what the work returns."""
@@ -49,12 +56,13 @@ class ResponseStore:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
 
-    def _do(self, work: Callable[[Database], T]) -> T:
+    def _do(self, work: Callable[[Database], T], whose: str) -> T:
         if self._database is None:
             limits = self._limits
             self._database = Database(
                 self._path, max_stored=limits.max_stored, max_bytes=limits.max_bytes
             )
+        self._database.tenant = whose
         return work(self._database)
 
     def _close(self) -> None:
