@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from models.other_kinds import WRITERS
 from models.templates import CHATML, GEMMA, HARMONY, LLAMA3
 from models.tokenizer import Vocabulary
 
@@ -236,5 +237,5 @@ class UnknownKind(ValueError):
     """No kind has this name."""
 
     def __init__(self, name: str) -> None:
-        known = ", ".join([*KINDS, *ALIASES])
+        known = ", ".join([*KINDS, *ALIASES, *WRITERS])
         super().__init__(f"unknown kind {name!r}; known kinds: {known}")

@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlx.nn.layers.quantized import quantize as quantize_layers
 from mlx.utils import tree_flatten, tree_map_with_path
 
-from models import demo_words, tokenizer
+from models import demo_words, other_kinds, tokenizer
 from models.demo_facts import all_facts
 from models.kinds import ALIASES, KINDS, Kind, UnknownKind, kind_named
 from models.lean_import import spare_transformers
@@ -149,7 +149,7 @@ def _save_weights(model: Any, folder: Path, shards: int) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make-model", description=__doc__)
-    parser.add_argument("kind", help=f"one of {', '.join([*KINDS, *ALIASES])}")
+    parser.add_argument("kind", help=f"one of {', '.join([*KINDS, *ALIASES, *other_kinds.WRITERS])}")
     parser.add_argument("directory", type=Path, help="folder to write")
     parser.add_argument("--vocab", type=int, default=1536, help="entries of the vocabulary (1536)")
     parser.add_argument("--hidden", type=int, help="width of the model (64)")
@@ -198,20 +198,11 @@ def _overrides(given: argparse.Namespace) -> dict[str, Any]:
     return chosen
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `make-model`; give 2 for wrong usage."""
-    given = _arguments(argv)
-    try:
-        kind_named(given.kind)
-        if given.vocab < _SMALLEST_TOKENIZER:
-            raise ValueError(f"--vocab must be at least {_SMALLEST_TOKENIZER}, not {given.vocab}")
-        overrides = _overrides(given)
-        dialogs = json.loads(given.dialogs.read_text(encoding="utf-8")) if given.dialogs else None
-    except (UnknownKind, OSError, ValueError) as error:
-        print(f"make-model: {error}", file=sys.stderr)
-        return 2
+def _built(
+    given: argparse.Namespace, dialogs: Sequence[Spoken] | None, overrides: dict[str, Any]
+) -> Path:
     spare_transformers()
-    folder = build(
+    return build(
         given.kind,
         given.directory,
         vocab=given.vocab,
@@ -223,7 +214,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         dialogs=dialogs,
         **overrides,
     )
-    size = sum(file.stat().st_size for file in folder.iterdir())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `make-model`; give 2 for wrong usage."""
+    given = _arguments(argv)
+    try:
+        if given.kind not in other_kinds.WRITERS:
+            kind_named(given.kind)
+        if given.vocab < _SMALLEST_TOKENIZER:
+            raise ValueError(f"--vocab must be at least {_SMALLEST_TOKENIZER}, not {given.vocab}")
+        overrides = _overrides(given)
+        dialogs = json.loads(given.dialogs.read_text(encoding="utf-8")) if given.dialogs else None
+    except (UnknownKind, OSError, ValueError) as error:
+        print(f"make-model: {error}", file=sys.stderr)
+        return 2
+    if given.kind in other_kinds.WRITERS:
+        folder: Path = given.directory
+        other_kinds.write(given.kind, folder, given.seed, overrides)
+    else:
+        folder = _built(given, dialogs, overrides)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     print(f"{folder}: {given.kind}, {size / 1e6:.1f} MB")
     return 0
 
