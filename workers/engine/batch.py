@@ -13,6 +13,7 @@ from mlx_lm.models.cache import CacheList, make_prompt_cache
 
 from mlxd.workers.engine.logprobs import Details, Logprobs
 from mlxd.workers.engine.masks import Masks
+from mlxd.workers.engine.reading import shifts
 from mlxd.workers.engine.sampling import Sampler
 from mlxd.workers.engine.scheduler import CacheShape
 from mlxd.workers.engine.sequence import Sequence
@@ -26,8 +27,10 @@ class Model(Protocol):
 
     layers: list[Any]
 
-    def __call__(self, tokens: mx.array, *, cache: list[Any] | None) -> mx.array:
-        """Return the logits of each position."""
+    def __call__(
+        self, tokens: mx.array, *, cache: list[Any] | None, **shifts: mx.array
+    ) -> mx.array:
+        """Return the logits of each position; only a model that has such prompts is told of `shifts`."""
         ...
 
 
@@ -105,10 +108,13 @@ def read_slice(model: Model, row: Sequence, tokens: int) -> None:
     """Read so many more prompt tokens of one row into its own cache."""
     if row.cache is None:
         row.cache = new_cache(model)
-    chunk = row.tokens[row.prefilled : row.prefilled + tokens]
-    model(mx.array([chunk]), cache=row.cache)
+    start, stop = row.prefilled, min(row.prefilled + tokens, len(row.tokens))
+    if row.request.reading is None:
+        model(mx.array([row.tokens[start:stop]]), cache=row.cache)
+    else:
+        row.request.reading.read(row.tokens, start, stop, row.cache)
     _evaluate(row.cache)
-    row.prefilled += len(chunk)
+    row.prefilled = stop
 
 
 def read_side_by_side(model: Model, rows: Rows[Sequence]) -> list[Any]:
@@ -141,6 +147,8 @@ class DecodeBatch:
         self._sampler = Sampler(vocab)
         self._masks = Masks()
         self._changed = False
+        self._shifts: dict[str, mx.array] = {}
+        """What the model is told of rows whose positions do not count their tokens."""
         self.rows: list[Sequence] = []
         self._fresh: set[int] = set()
         """Rows whose next input is the last token of the prompt, which is not news."""
@@ -222,8 +230,10 @@ class DecodeBatch:
         if self._changed:
             self._sampler.set_rows(self.rows)
             self._masks.set_rows(self.rows)
+            moved = shifts([row.request.reading for row in self.rows])
+            self._shifts = {} if moved is None else {"shifts": moved}
             self._changed = False
-        logits = self._model(inputs[:, None], cache=self._cache)[:, -1, :]
+        logits = self._model(inputs[:, None], cache=self._cache, **self._shifts)[:, -1, :]
         allowed = self._masks.apply(logits, inputs, self._fresh) if self._masks else logits
         self._inputs = self._sampler.sample(allowed)
         self._pending = Logprobs.gather(self.rows, logits, self._inputs)

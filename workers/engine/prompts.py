@@ -67,7 +67,7 @@ class Prompts:
             return _alone(row, row.cache or batches.new_cache(self._model))
         row.state = SequenceState.PREFILL
         self.rows[row.uid] = row
-        if row.cache is not None or _stops_early(row):
+        if row.cache is not None or _stops_early(row) or row.request.reading is not None:
             self._alone.add(row.uid)
         return None
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from mlxd.workers.engine.grammar import RowGrammar
+from mlxd.workers.engine.reading import PromptReading
 
 
 class FinishReason(StrEnum):
@@ -54,6 +55,8 @@ class GenerateRequest:
     """Lengths of the prompt's beginnings that end with a message, as far as they are known."""
     system: int = 0
     """Length of the system prompt it begins with; 0: none."""
+    reading: PromptReading | None = None
+    """How the prompt is read; None: it is all in its tokens."""
     tenant: str = ""
     """What was computed for one tenant is never of use to another."""
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mlxd.workers.engine.sequence import Sequence
 from mlxd.workers.prompt_cache.checkpoints import plan
 from mlxd.workers.prompt_cache.eviction_order import Kind
-from mlxd.workers.prompt_cache.memory_tier import SHORTEST
+from mlxd.workers.prompt_cache.memory_tier import SHORTEST, Hit
 from mlxd.workers.prompt_cache.stats import CacheStats
 from mlxd.workers.prompt_cache.tiers import PromptCache
 
@@ -94,7 +94,7 @@ class Reuse:
         """Give a row that joins what is known of its prompt, and say where its reading must stop to be kept."""
         if self._cache is None:
             return
-        hit = self._guarded(row, self._cache.fetch)
+        hit = self._fetch(self._cache, row)
         if hit is not None:
             row.cache, row.prefilled = hit.cache, hit.length
             if not row.answered:
@@ -141,6 +141,14 @@ class Reuse:
         if self._cache is not None and not self._cache.flush(LAST_SECONDS, everything=True):
             log.warning("prompt cache: no time to write everything before the end")
 
+    def _fetch(self, cache: PromptCache, row: Sequence) -> Hit | None:
+        """Return what is known of a row's beginning, up to the last place that cuts no picture in two."""
+        hit, reading = self._guarded(row, cache.fetch), row.request.reading
+        if hit is None or reading is None or reading.whole(hit.length) == hit.length:
+            return hit
+        known = row.key[: reading.whole(hit.length) + 1]
+        return self._guarded(row, lambda _, tenant: cache.fetch(known, tenant))
+
     def _restore(self, row: Sequence, seconds: float) -> None:
         try:
             if row.restore is not None:
@@ -151,7 +159,7 @@ class Reuse:
 
     def _guarded(self, row: Sequence, look: Callable[[list[int], str], T | None]) -> T | None:
         try:
-            return look(row.tokens, row.request.tenant)
+            return look(_worth_knowing(row), row.request.tenant)
         except Exception:
             log.exception("prompt cache: looking a prompt up failed")
             return None
@@ -162,7 +170,7 @@ class Reuse:
         asked = row.request
         try:
             self._cache.store(
-                row.tokens[:length],
+                row.key[:length],
                 cache(),
                 kind,
                 tenant=asked.tenant,
@@ -170,3 +178,8 @@ class Reuse:
             )
         except Exception:
             log.exception("prompt cache: keeping a state failed")
+
+
+def _worth_knowing(row: Sequence) -> list[int]:
+    """Return the key to look up: of a prompt with pictures a token is always read, so that they have been looked at."""
+    return row.key if row.request.reading is None else row.key[:-1]

@@ -68,6 +68,12 @@ class Sequence:
         return len(self.tokens) - 1 - self.prefilled
 
     @property
+    def key(self) -> list[int]:
+        """What the prompt cache knows the row's tokens by."""
+        reading = self.request.reading
+        return self.tokens if reading is None else [*reading.key, *self.tokens[len(reading.key) :]]
+
+    @property
     def answered(self) -> int:
         """Tokens of the answer that were handed over."""
         return len(self.tokens) - len(self.request.prompt)
