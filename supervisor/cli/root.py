@@ -8,6 +8,7 @@ from mlxd.protocol.errors import ConfigError
 from mlxd.supervisor.cli import (
     chat,
     daemon,
+    doctor,
     events,
     init,
     keys,
@@ -85,6 +86,7 @@ for command in (
     recommend.recommend,
     chat.chat,
     logs.logs,
+    doctor.doctor,
     keys.keys,
     events.events,
 ):

@@ -101,14 +101,14 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
     assert found == []
 
 
-def test_only_the_command_line_imports_click_and_one_file_each_httpx_and_the_hub() -> None:
+def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the_hub() -> None:
     users: dict[str, set[str]] = {"click": set(), "httpx": set(), "huggingface_hub": set()}
     for path in source.product_files():
         for module in source.imports(source.parse(path)):
             if (top := module.partition(".")[0]) in users:
                 users[top].add(source.name(path))
     assert all(name.startswith("supervisor/cli/") for name in users["click"])
-    assert users["httpx"] <= {"supervisor/upstream.py"}
+    assert users["httpx"] <= {"supervisor/upstream.py", "supervisor/client.py"}
     assert users["huggingface_hub"] <= {"supervisor/downloads_hub.py"}
 
 

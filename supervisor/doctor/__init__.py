@@ -1,0 +1,1 @@
+"""Find out what is wrong with an installation: facts are collected in one place and judged in another."""
