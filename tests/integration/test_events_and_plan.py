@@ -78,25 +78,32 @@ def test_a_crash_is_told_with_its_cause_and_a_pin_outlives_it(daemon: Daemon) ->
 
 
 def test_a_follower_hears_of_everything_up_to_the_end(daemon: Daemon) -> None:
-    command = [str(BIN / "mlxctl"), "events", "-f", "-n", "0", "--json"]
-    environment = daemon.place.environment()
     with httpx.stream("GET", f"{daemon.url}/v1/events", timeout=60) as stream:
         lines = stream.iter_lines()
         next(lines)
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as follower:
+        (daemon.home / "config.yaml").write_text("models: [")
+        daemon.process.send_signal(signal.SIGHUP)
+        number = next(line for line in lines if line.startswith("id: ")).removeprefix("id: ")
+        assert next(lines) == "event: reload_refused"
+        assert json.loads(next(lines).removeprefix("data: "))["seq"] == int(number)
+        path = f"/v1/events?follow=false&after={int(number) - 1}"
+        assert "reload_refused" in httpx.get(daemon.url + path).text
+        follower = subprocess.Popen(
+            [str(BIN / "mlxctl"), "events", "-f", "-n", "5", "--json"],
+            env=daemon.place.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
             assert follower.stdout is not None
-            (daemon.home / "config.yaml").write_text("models: [")
-            daemon.process.send_signal(signal.SIGHUP)
-            frame = [line for line in iter(lambda: next(lines), "") if not line.startswith(":")]
-            assert frame[1] == "event: reload_refused"
-            number = int(frame[0].removeprefix("id: "))
-            assert json.loads(frame[2].removeprefix("data: "))["seq"] == number
-            path = f"/v1/events?follow=false&after={number - 1}"
-            assert "reload_refused" in httpx.get(daemon.url + path).text
+            told = [json.loads(follower.stdout.readline())["event"]]
             assert daemon.end() == 0
-            told = [json.loads(line)["event"] for line in follower.stdout]
-            assert told[-1] == "daemon_stopping"
+            told += [json.loads(line)["event"] for line in follower.stdout]
+            assert told == ["daemon_started", "reload_refused", "daemon_stopping"]
             assert follower.wait(30) == 3
+        finally:
+            follower.kill()
+            follower.communicate()
         assert "event: daemon_stopping" in list(lines)
 
 
