@@ -12,6 +12,11 @@ RENAMED = {
 }  # fmt: skip
 """Types mlx-lm loads with another type's file; a test compares it with mlx-lm's own table."""
 
+EMBEDDERS = frozenset({"bert", "gemma3_text", "modernbert", "qwen3", "roberta", "xlm_roberta"})
+"""Types whose vectors were compared with those of the networks they were converted from."""
+RERANKERS = frozenset({"bert", "modernbert", "qwen3", "xlm_roberta"})
+"""The same of scores."""
+
 
 @cache
 def text_models() -> frozenset[str]:
@@ -21,6 +26,14 @@ def text_models() -> frozenset[str]:
     return frozenset(
         file.stem for place in places or () for file in Path(place, "models").glob("*.py")
     )
+
+
+def why_no_encoder(config: Mapping[str, object], known: frozenset[str]) -> str | None:
+    """Return why a model is neither an embedder nor a reranker we serve, None where nothing speaks against it."""
+    model_type = str(config.get("model_type") or "").replace("-", "_")
+    if model_type in known:
+        return None
+    return f"its model type {model_type!r} is none of those served: {', '.join(sorted(known))}"
 
 
 def why_not(config: Mapping[str, object]) -> str | None:

@@ -14,7 +14,7 @@ from mlxd.config.model_kind import architecture, kind_of
 from mlxd.config.window import context_length
 from mlxd.protocol.kinds import ModelKind
 
-SERVED = frozenset({ModelKind.TEXT})
+SERVED = frozenset({ModelKind.TEXT, ModelKind.EMBEDDING, ModelKind.RERANK})
 """Kinds a worker has an engine for."""
 _TOKENIZERS = {
     "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json",
@@ -111,6 +111,10 @@ def _missing(path: Path, names: Set[str], kind: ModelKind | None) -> str | None:
 def _unusable(config: dict[str, object], kind: ModelKind | None) -> str | None:
     if kind is None:
         return "its config.json fits no kind of model that mlxd knows"
+    if kind is ModelKind.EMBEDDING:
+        return architectures.why_no_encoder(config, architectures.EMBEDDERS)
+    if kind is ModelKind.RERANK:
+        return architectures.why_no_encoder(config, architectures.RERANKERS)
     return architectures.why_not(config) if kind is ModelKind.TEXT else None
 
 

@@ -66,7 +66,11 @@ class Entry:
     extra: str | None = None
 
 
-ENGINES: Mapping[ModelKind, Entry] = {ModelKind.TEXT: Entry("mlxd.workers.kinds.text")}
+ENGINES: Mapping[ModelKind, Entry] = {
+    ModelKind.TEXT: Entry("mlxd.workers.kinds.text"),
+    ModelKind.EMBEDDING: Entry("mlxd.workers.kinds.embedding", extra="embeddings"),
+    ModelKind.RERANK: Entry("mlxd.workers.kinds.rerank", extra="embeddings"),
+}
 TOKENIZER = Entry("mlxd.workers.kinds.tokenizer")
 
 

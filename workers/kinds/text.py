@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 CACHE_SHARE = 0.8
 """Part of the memory beside the weights that rows' caches may take; a join needs room for a second copy of a layer."""
 
+USUAL_TOKENS = 8192
+"""Beyond this, windows that slide weigh more than they would in most requests."""
+
 
 class Text:
     """Own a text model and its loop."""
@@ -56,6 +59,7 @@ class Text:
         self._loop.counters.wired_limit_bytes = limits.wire(around.granted.wired)
         self.weights_bytes = model.weights_bytes
         self.context_length = model.context_length
+        self.kv_bytes_per_token = per_token(lane.bounds.cache_shape, model.context_length)
         self.app = app.build(model, self._engine)
 
     def run(self) -> Leave:
@@ -104,6 +108,12 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     )  # fmt: skip
     text = TextModel(spec, words, lane.vocab, window, size, ends)
     return Text(text, lane, around, reuse)
+
+
+def per_token(shape: scheduler.CacheShape, context: int) -> int:
+    """Return the bytes that a token of a prompt of usual length adds to a row's cache."""
+    tokens = max(1, min(context, USUAL_TOKENS))
+    return (shape.row_bytes(tokens) - shape.fixed) // tokens
 
 
 def build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
