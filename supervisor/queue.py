@@ -1,11 +1,14 @@
 """Hold the requests that wait for a worker, in order of arrival."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mlxd.protocol.errors import MlxdError, QueueFull, QueueTimeout
+from mlxd.supervisor import tenant
 from mlxd.supervisor.lease import Lease
+from mlxd.supervisor.turns import Shared
 from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.worker import WorkerHandle
 
@@ -22,7 +25,11 @@ class Waiter:
     keep_alive: float | None
     priority: Priority
     granted: asyncio.Future[Lease]
+    tenant: str
+    """Id of the key it came with."""
     lease: Lease | None = field(default=None)
+    counted: bool = False
+    """It is among the requests that have the model."""
 
     async def within(self, seconds: float | None) -> Lease:
         """Wait for the lease; raises what the request is refused with, QueueTimeout once the seconds have passed."""
@@ -42,6 +49,9 @@ class Queue:
     def __init__(self) -> None:
         self._waiters: dict[int, Waiter] = {}
         self._last_ticket = 0
+        self._running: dict[str, Counter[str]] = {}
+        self._served: dict[str, dict[str, int]] = {}
+        self._grants = 0
 
     def __iter__(self) -> Iterator[Waiter]:
         """Go through the waiters, first come first; the queue may change meanwhile."""
@@ -69,7 +79,8 @@ class Queue:
             )
         self._last_ticket += 1
         granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        waiter = Waiter(self._last_ticket, worker, arrived_at, keep_alive, priority, granted)
+        whose = tenant.current().id
+        waiter = Waiter(self._last_ticket, worker, arrived_at, keep_alive, priority, granted, whose)
         self._waiters[waiter.ticket] = waiter
         return waiter
 
@@ -79,6 +90,7 @@ class Queue:
         if not waiter.granted.done():
             waiter.lease = waiter.worker.start_lease(waiter.keep_alive)
             waiter.granted.set_result(waiter.lease)
+            self._count(waiter)
 
     def refuse(self, ticket: int, error: MlxdError) -> None:
         """Answer the request with the error."""
@@ -90,6 +102,21 @@ class Queue:
     def drop(self, waiter: Waiter) -> None:
         """Forget a request that gave up; one that was answered is gone already."""
         self._waiters.pop(waiter.ticket, None)
+        if waiter.lease is not None and waiter.counted:
+            waiter.counted = False
+            self._running[waiter.worker.spec.id][waiter.tenant] -= 1
+
+    def shared(self, model_id: str) -> Shared:
+        """Return which keys have the model, and when each had its last turn."""
+        running = +self._running.get(model_id, Counter())
+        return Shared(running, self._served.get(model_id, {}))
+
+    def _count(self, waiter: Waiter) -> None:
+        model_id = waiter.worker.spec.id
+        self._grants += 1
+        waiter.counted = True
+        self._running.setdefault(model_id, Counter())[waiter.tenant] += 1
+        self._served.setdefault(model_id, {})[waiter.tenant] = self._grants
 
     def worker_of(self, ticket: int) -> WorkerHandle:
         """Return the worker that a waiting request asks for."""

@@ -4,6 +4,7 @@ Level-triggered: the pool asks again after every change, so an action that is st
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +12,7 @@ from enum import Enum
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.supervisor.eviction import Resident, choose, choose_to_yield
 from mlxd.supervisor.room import Room
+from mlxd.supervisor.turns import Shared, in_turns
 from mlxd.supervisor.urgency import Priority
 
 S = WorkerState
@@ -31,6 +33,10 @@ class ModelView:
     """What the worker is expected to take once it runs."""
     held_bytes: int = 0
     """What comes back when the process is gone: its footprint, or its need where that is more."""
+    slots: int | None = None
+    """Requests it is given at a time; None = all there are."""
+    shared: Shared = Shared()
+    """Which keys have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,8 @@ class Waiting:
     model_id: str
     arrived_at: float
     priority: Priority = Priority.NORMAL
+    tenant: str = ""
+    """The key it came with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +121,13 @@ def decide(snapshot: Snapshot) -> list[Action]:
     """
     actions: list[Action] = []
     cold: dict[str, list[Waiting]] = {}
+    granted: Counter[str] = Counter()
     for waiting in in_line(snapshot):
         view = snapshot.models[waiting.model_id]
         if view.state is S.READY:
-            actions.append(Grant(waiting.ticket))
+            if view.slots is None or view.leases + granted[waiting.model_id] < view.slots:
+                actions.append(Grant(waiting.ticket))
+                granted[waiting.model_id] += 1
         elif view.state is S.BACKOFF and snapshot.now < view.retry_at:
             actions.append(Refuse(waiting.ticket, Refusal.BACKOFF))
         elif view.state in (S.STOPPED, S.BACKOFF):
@@ -125,8 +136,13 @@ def decide(snapshot: Snapshot) -> list[Action]:
 
 
 def in_line(snapshot: Snapshot) -> Sequence[Waiting]:
-    """Return who waits, by priority and then by arrival; whoever has waited `max_swap_wait` counts as high."""
-    return sorted(snapshot.queue, key=lambda waiting: _rank(snapshot, waiting))  # stable
+    """Return who waits, by priority and then by arrival; whoever has waited `max_swap_wait` counts as high.
+
+    Among requests of one model and priority the keys take turns.
+    """
+    ranked = [(_rank(snapshot, waiting), waiting) for waiting in snapshot.queue]
+    line = sorted(ranked, key=lambda entry: entry[0])  # stable
+    return in_turns(line, {name: view.shared for name, view in snapshot.models.items()})
 
 
 def _rank(snapshot: Snapshot, waiting: Waiting) -> Priority:
@@ -143,7 +159,7 @@ def _make_room(snapshot: Snapshot, cold: Mapping[str, Sequence[Waiting]]) -> lis
     residents = _residents(snapshot)
     for model_id, requests in cold.items():
         need = Room(1, snapshot.models[model_id].need_bytes)
-        overdue = snapshot.now >= _overdue_at(snapshot, requests[0])
+        overdue = any(snapshot.now >= _overdue_at(snapshot, waiting) for waiting in requests)
         victims: Sequence[str] = []
         if not need.fits_in(now) and not need.fits_in(soon):
             victims = _victims(residents, need, soon, later, overdue)

@@ -21,6 +21,7 @@ PURE = (
     "plan",
     "relief",
     "urgency",
+    "turns",
 )
 PURE_STDLIB = {
     "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "re",
@@ -102,13 +103,14 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
 
 
 def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the_hub() -> None:
-    users: dict[str, set[str]] = {"click": set(), "httpx": set(), "huggingface_hub": set()}
+    users: dict[str, set[str]] = {"click": set(), "httptools": set(), "httpx": set(), "huggingface_hub": set()}
     for path in source.product_files():
         for module in source.imports(source.parse(path)):
             if (top := module.partition(".")[0]) in users:
                 users[top].add(source.name(path))
     assert all(name.startswith("supervisor/cli/") for name in users["click"])
-    assert users["httpx"] <= {"supervisor/upstream.py", "supervisor/client.py"}
+    assert users["httptools"] <= {"supervisor/worker_connection.py"}
+    assert users["httpx"] <= {"supervisor/client.py"}
     assert users["huggingface_hub"] <= {"supervisor/downloads_hub.py"}
 
 
@@ -165,7 +167,7 @@ def test_importing_the_supervisor_loads_no_mlx_and_no_worker() -> None:
 
 def test_importing_the_command_line_loads_no_web_stack() -> None:
     loaded = loaded_after("import mlxd.supervisor.cli.root")
-    heavy = MLX | WEB | {"httpx", "psutil", "yaml", "asyncio", "http.client", "ssl", "mlxd.workers"}
+    heavy = MLX | WEB | {"httptools", "httpx", "psutil", "yaml", "asyncio", "http.client", "ssl", "mlxd.workers"}
     assert {module for module in loaded if source.under(module, heavy)} == set()
 
 
