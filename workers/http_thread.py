@@ -43,7 +43,7 @@ class HttpThread:
     def __init__(self, app: Starlette, path: str) -> None:
         config = uvicorn.Config(
             app, log_config=None, access_log=False, date_header=False, server_header=False,
-            loop="asyncio", http="h11", ws="none", timeout_graceful_shutdown=1,
+            loop="asyncio", http="httptools", ws="none", timeout_graceful_shutdown=1,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )  # fmt: skip
         self._config = config

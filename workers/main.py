@@ -39,7 +39,7 @@ _TEXT_STACK = (
     "mlx_lm.models.activations",
     "mlx_lm.models.rope_utils",
     "uvicorn.lifespan.on",
-    "uvicorn.protocols.http.h11_impl",
+    "uvicorn.protocols.http.httptools_impl",
 )
 SWITCH_SECONDS = 0.0002
 """How long the HTTP thread may hold the interpreter while the engine thread waits for it (default 0.005)."""
@@ -129,7 +129,9 @@ class Worker:
         http.start()
         self._served, self._http = served, http
         seconds = time.perf_counter() - begun
-        self._reporter.send(Ready(served.weights_bytes, served.context_length, seconds))
+        # Not every kind has a cache that grows.
+        growth = getattr(served, "kv_bytes_per_token", 0)
+        self._reporter.send(Ready(served.weights_bytes, served.context_length, seconds, growth))
 
     def _answer(self) -> ExitCode:
         assert self._served is not None

@@ -12,7 +12,7 @@ ALLOWED = {
     "protocol": {"msgspec", "mlxd.protocol"},
     "config": {"msgspec", "yaml", "mlxd.protocol", "mlxd.config"},
     "supervisor": {
-        *WEB, "click", "httpx", "huggingface_hub", "msgspec", "psutil", "python_multipart", "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
+        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "psutil", "python_multipart", "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {*WEB, "llguidance", "mlx", "mlx_lm", "msgspec", "numpy", "mlxd.protocol", "mlxd.workers"},
 }  # fmt: skip

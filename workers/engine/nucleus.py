@@ -17,6 +17,10 @@ DRAWS = 7
 """One less than a power of two: the draws are told apart by halving them."""
 LEAST_TOP_P = 0.9
 """From here on `DRAWS` draws are enough."""
+AHEAD = 16
+"""Positions whose random numbers are made at once: at one row, each operation costs more than its numbers."""
+_SMALL = 1 << 14
+"""Up to so many logits, few operations are worth more than few numbers."""
 _BELOW_ONE = 1 - 2**-23
 
 
@@ -31,46 +35,66 @@ def suits(sampling: Sampling, vocab: int) -> bool:
 
 
 class Nucleus:
-    """Hold the parameters of the rows that are drawn so."""
+    """Hold the parameters of the rows that are drawn so, and their random numbers of the next positions."""
 
-    def __init__(self, sampling: Rows[Sampling]) -> None:
+    def __init__(self, sampling: Rows[Sampling], places: Rows[tuple[int, int]]) -> None:
+        """Take each row's parameters, and its seed and position in the answer."""
         self._top_p = mx.array([s.top_p for s in sampling], mx.float32)[:, None]
         self._inverse = mx.array([1 / s.temperature for s in sampling], mx.float32)[:, None]
         self._sharpened = any(s.temperature < 1 for s in sampling)
+        self._places = places
+        self._steps = 0
+        self._ahead: list[mx.array] = []
 
-    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
-        """Return one token for every row."""
+    def draw(self, logits: mx.array) -> mx.array:
+        """Return one token for every row, and move on by one position."""
         x = logits - logits.max(axis=-1, keepdims=True)
         weights = mx.exp(x)
         likely = mx.exp(x * self._inverse) if self._sharpened else weights
-        drawn = _places(mx.cumsum(likely, axis=-1), keys)
+        mass = mx.cumsum(likely, axis=-1)
+        total = mass[:, -1:]
+        goals = mx.minimum(self._chances() * total, total * _BELOW_ONE)
+        drawn = (mass[:, None, :] <= goals[:, :, None]).sum(axis=-1)
         # The most likely token is always in the nucleus, so that one draw is.
         drawn = mx.concatenate([drawn, mx.argmax(x, axis=-1, keepdims=True)], axis=-1)
         values = mx.take_along_axis(x, drawn, axis=-1)
-        lowest = self._lowest(x, weights, mx.sort(values[:, :DRAWS], axis=-1))
-        first = mx.argmax(values >= lowest, axis=-1, keepdims=True)
-        return mx.take_along_axis(drawn, first, axis=-1)[:, 0]
-
-    def _lowest(self, x: mx.array, weights: mx.array, ranked: mx.array) -> mx.array:
-        """Return the lowest of the drawn logits, given in order, that is in the nucleus; the highest of all if none is.
-
-        What is above a token in the nucleus is in it too, so a few looks tell all of them apart.
-        """
         allowed = self._top_p * weights.sum(axis=-1, keepdims=True)
-        outside = mx.zeros((x.shape[0], 1), mx.uint32)
-        step = (DRAWS + 1) // 2
-        while step:
-            looked_at = mx.take_along_axis(ranked, outside + (step - 1), axis=-1)
-            above = mx.where(x > looked_at, weights, 0).sum(axis=-1, keepdims=True)
-            outside = outside + (above >= allowed) * mx.array(step, mx.uint32)
-            step //= 2
-        found = mx.take_along_axis(ranked, mx.minimum(outside, DRAWS - 1), axis=-1)
-        return mx.where(outside < DRAWS, found, 0.0)
+        if x.size <= _SMALL:
+            above = mx.where(x[:, None, :] > values[:, :, None], weights[:, None, :], 0)
+            inside = above.sum(axis=-1) < allowed
+        else:
+            inside = values >= _lowest(x, weights, allowed, mx.sort(values[:, :DRAWS], axis=-1))
+        first = mx.argmax(inside, axis=-1, keepdims=True)
+        return mx.take_along_axis(drawn, first, axis=-1)[:, 0].astype(mx.uint32)
+
+    def _chances(self) -> mx.array:
+        """Return each row's random numbers for this position; they are made for several positions at once."""
+        if not self._ahead:
+            keys = mx.array(
+                [
+                    [seed, position + self._steps + step]
+                    for step in range(AHEAD)
+                    for seed, position in self._places
+                ],
+                mx.uint32,
+            )
+            made = mx.vmap(lambda key: mx.random.uniform(shape=(DRAWS,), key=key))(keys)
+            self._ahead = mx.split(made, AHEAD)[::-1]
+        self._steps += 1
+        return self._ahead.pop()
 
 
-def _places(mass: mx.array, keys: mx.array) -> mx.array:
-    """Return `DRAWS` tokens of each row, given what the tokens up to each weigh together."""
-    total = mass[:, -1:]
-    chances = mx.vmap(lambda key: mx.random.uniform(shape=(DRAWS,), key=key))(keys)
-    goals = mx.minimum(chances * total, total * _BELOW_ONE)
-    return (mass[:, None, :] <= goals[:, :, None]).sum(axis=-1).astype(mx.uint32)
+def _lowest(x: mx.array, weights: mx.array, allowed: mx.array, ranked: mx.array) -> mx.array:
+    """Return the lowest of the drawn logits, given in order, that is in the nucleus; the highest of all if none is.
+
+    What is above a token in the nucleus is in it too, so a few looks tell all of them apart.
+    """
+    outside = mx.zeros((x.shape[0], 1), mx.uint32)
+    step = (DRAWS + 1) // 2
+    while step:
+        looked_at = mx.take_along_axis(ranked, outside + (step - 1), axis=-1)
+        above = mx.where(x > looked_at, weights, 0).sum(axis=-1, keepdims=True)
+        outside = outside + (above >= allowed) * mx.array(step, mx.uint32)
+        step //= 2
+    found = mx.take_along_axis(ranked, mx.minimum(outside, DRAWS - 1), axis=-1)
+    return mx.where(outside < DRAWS, found, 0.0)

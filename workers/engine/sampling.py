@@ -175,33 +175,36 @@ class Filter:
 class Drawers(Protocol):
     """Draw tokens for rows that are not greedy."""
 
-    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
-        """Return one token for every row."""
+    def draw(self, logits: mx.array) -> mx.array:
+        """Return one token for every row, and move on by one position."""
         ...
 
 
 class Categorical:
     """Draw from what the filters leave."""
 
-    def __init__(self, sampling: Rows[Sampling], vocab: int) -> None:
+    def __init__(self, sampling: Rows[Sampling], places: Rows[tuple[int, int]], vocab: int) -> None:
+        """Take each row's parameters, and its seed and position in the answer."""
+        self._keys = mx.array(places, mx.uint32)
+        self._next_position = mx.array([[0, 1]], mx.uint32)
         self._inverse_temperature = _column([1 / s.temperature for s in sampling])
         self._filter = Filter(sampling, vocab)
 
-    def draw(self, logits: mx.array, keys: mx.array) -> mx.array:
-        """Return one token for every row."""
+    def draw(self, logits: mx.array) -> mx.array:
+        """Return one token for every row, and move on by one position."""
         x = logits if self._filter.empty else self._filter.apply(logits)
         x = (x - x.max(axis=-1, keepdims=True)) * self._inverse_temperature
-        drawn: mx.array = mx.vmap(_categorical)(x, keys)
+        drawn: mx.array = mx.vmap(_categorical)(x, self._keys)
+        self._keys = self._keys + self._next_position
         return drawn.astype(mx.uint32)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Rows that are drawn the same way, with their random keys."""
+    """Rows that are drawn the same way."""
 
     rows: mx.array | None
     by: Drawers
-    keys: mx.array
 
 
 class Sampler:
@@ -213,7 +216,6 @@ class Sampler:
         self._penalties: Penalties | None = None
         self._bias: Bias | None = None
         self._drawn: list[_Drawn] = []
-        self._next_position = mx.array([[0, 1]], mx.uint32)
 
     def set_rows(self, rows: Rows[Sequence]) -> None:
         """Take over the batch's rows, in its order; what a row counted so far stays."""
@@ -227,13 +229,15 @@ class Sampler:
         others = [i for i in drawn if not nucleus.suits(sampling[i], self._vocab)]
         self._drawn = []
         if unsorted:
-            self._draw(unsorted, nucleus.Nucleus([sampling[i] for i in unsorted]))
+            by: Drawers = nucleus.Nucleus(*self._asked(unsorted))
+            self._drawn.append(_Drawn(_select(rows, unsorted), by))
         if others:
-            self._draw(others, Categorical([sampling[i] for i in others], self._vocab))
+            by = Categorical(*self._asked(others), self._vocab)
+            self._drawn.append(_Drawn(_select(rows, others), by))
 
-    def _draw(self, chosen: list[int], by: Drawers) -> None:
-        keys = mx.array([[self._rows[i].seed, self._rows[i].sampled] for i in chosen], mx.uint32)
-        self._drawn.append(_Drawn(_select(self._rows, chosen), by, keys))
+    def _asked(self, chosen: list[int]) -> tuple[list[Sampling], list[tuple[int, int]]]:
+        rows = [self._rows[i] for i in chosen]
+        return [row.request.sampling for row in rows], [(row.seed, row.sampled) for row in rows]
 
     def sample(self, logits: mx.array) -> mx.array:
         """Return one token id per row and move every row on by one position."""
@@ -247,8 +251,7 @@ class Sampler:
         tokens = mx.zeros((0,), mx.uint32) if everyone else mx.argmax(logits, axis=-1)
         for drawn in self._drawn:
             mine = _take(logits, drawn.rows).astype(mx.float32)
-            tokens = _put(tokens, drawn.rows, drawn.by.draw(mine, drawn.keys))
-            drawn.keys = drawn.keys + self._next_position
+            tokens = _put(tokens, drawn.rows, drawn.by.draw(mine))
         if self._penalties is not None:
             self._penalties.count(tokens)
         for row in self._rows:
