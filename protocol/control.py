@@ -41,6 +41,8 @@ class Ready(msgspec.Struct, tag=True, frozen=True):
     weights_bytes: int
     context_length: int
     load_seconds: float
+    kv_bytes_per_token: int = 0
+    """How much the cache grew for one token of a usual prompt, measured; 0 where nothing grows."""
 
 
 class Heartbeat(msgspec.Struct, tag=True, frozen=True):

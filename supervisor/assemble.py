@@ -1,7 +1,7 @@
 """Put a pool together from what the user set."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -50,10 +50,12 @@ def build_pool(
     launcher: Launcher | None = None,
     clock: Clock | None = None,
     tell: Tell = unheard,
+    others: Callable[[], Iterable[int]] = tuple,
 ) -> Pool:
     """Return a pool without workers; sockets go to `run_dir`, which exists and is private.
 
-    What models cost is remembered in `state_dir`, without one only until the daemon stops.
+    What models cost is remembered in `state_dir`, without one only until the daemon stops. `others` are processes of
+    ours that share the budget with the models.
     """
     clock = clock or SystemClock()
     costs = Costs(state_dir / _COSTS if state_dir else None)
@@ -65,18 +67,19 @@ def build_pool(
         log_for=lambda model_id: WorkerLog(model_id, log_dir),
         worker_spec=_worker_specs(settings, run_dir, state_dir=state_dir),
         footprint=footprint,
-        budget=Budget(_gauges(settings), costs, clock, wire=settings.memory.wired),
+        budget=Budget(_gauges(settings, others), costs, clock, wire=settings.memory.wired),
         tell=tell,
     )
 
 
-def _gauges(settings: Settings) -> Gauges:
+def _gauges(settings: Settings, others: Callable[[], Iterable[int]]) -> Gauges:
     return Gauges(
         budget=lambda: settings.memory.budget_bytes(gpu_bytes()),
         recommended=gpu_bytes,
         available=available_bytes,
         footprint=footprint,
         peak=peak_footprint,
+        others=others,
     )
 
 
@@ -88,8 +91,13 @@ def build_pools(
     state_dir: Path,
     launcher: Launcher,
     tell: Tell = unheard,
+    reserve: Callable[[], Iterable[int]] = tuple,
 ) -> WorkerPools:
-    """Return both pools, of models and of tokenizers, whose workers one launcher starts."""
+    """Return both pools, of models and of tokenizers, whose workers one launcher starts.
+
+    `reserve` names the processes that it keeps ready.
+    """
+    tokenizers = build_tokenizers(settings, log_dir=log_dir, run_dir=run_dir, launcher=launcher)
     models = build_pool(
         settings,
         log_dir=log_dir,
@@ -97,8 +105,8 @@ def build_pools(
         state_dir=state_dir,
         launcher=launcher,
         tell=tell,
+        others=lambda: [*reserve(), *(w.pid for w in tokenizers.workers() if w.pid)],
     )
-    tokenizers = build_tokenizers(settings, log_dir=log_dir, run_dir=run_dir, launcher=launcher)
     return WorkerPools(models, tokenizers, WaitBoard(models, SystemClock()))
 
 

@@ -4,8 +4,8 @@ A footprint costs milliseconds to read on Linux, so it is read again only after 
 changed.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -38,6 +38,8 @@ class Gauges:
     footprint: Callable[[int], int]
     peak: Callable[[int], int]
     """The most a process ever took."""
+    others: Callable[[], Iterable[int]] = tuple
+    """Processes of ours without a model: those kept in reserve, those that only count tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Balance:
     """Hold one measurement, in bytes."""
 
     budget: int
+    """What all workers with a model may take together."""
     available: int
     """What the machine could hand out, less what loading workers have yet to take."""
     needs: Mapping[str, int]
@@ -71,7 +74,7 @@ class Budget:
     def measure(self, workers: Workers) -> Balance:
         """Return what all workers hold and need and what there is for more."""
         self._refresh()
-        budget = self._gauges.budget()
+        budget = self._for_models()
         needs = {name: self.need(worker.spec, budget) for name, worker in workers.items()}
         taken = {name: self._footprint(w) for name, w in workers.items() if w.life.state in ALIVE}
         coming = sum(
@@ -87,6 +90,11 @@ class Budget:
                 name: self._held(workers[name], needs[name], size) for name, size in taken.items()
             },
         )
+
+    def _for_models(self) -> int:
+        """Return what is left of the budget beside the processes that have no model."""
+        others = sum(self._size_of(pid) for pid in self._gauges.others())
+        return max(0, self._gauges.budget() - others)
 
     def need(self, spec: ModelSpec, budget: int) -> int:
         """Return what to have free before the model is started."""
@@ -164,14 +172,16 @@ class Budget:
             peak = max(size, self._gauges.peak(worker.pid))
             # What it will have taken in the end is known better from the last time than from now.
             steady = max(size, old.steady) if old else size
-            self._costs.learn(worker.spec, Cost(peak, steady, worker.ready.load_seconds / weights))
+            speed = worker.ready.load_seconds / weights
+            growth = worker.ready.kv_bytes_per_token
+            self._costs.learn(worker.spec, Cost(peak, steady, speed, growth))
         elif before is S.READY and old is not None:
-            self._costs.learn(worker.spec, Cost(old.load_peak, size, old.seconds_per_byte))
+            self._costs.learn(worker.spec, replace(old, steady=size))
 
     def _footprint(self, worker: WorkerHandle) -> int:
-        pid = worker.pid
-        if pid is None:
-            return 0
+        return 0 if worker.pid is None else self._size_of(worker.pid)
+
+    def _size_of(self, pid: int) -> int:
         if pid not in self._footprints:
             self._footprints[pid] = self._gauges.footprint(pid)
         return self._footprints[pid]

@@ -73,7 +73,8 @@ def _read(file: Path) -> dict[str, Cost]:
 
 
 def _is_sane(cost: Cost) -> bool:
-    return cost.load_peak >= 0 and cost.steady >= 0 and cost.seconds_per_byte >= 0
+    numbers = (cost.load_peak, cost.steady, cost.seconds_per_byte, cost.kv_bytes_per_token or 0)
+    return all(number >= 0 for number in numbers)
 
 
 def _write(file: Path, costs: dict[str, Cost]) -> None:

@@ -124,6 +124,7 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
         state_dir=paths.state_dir,
         launcher=MeteringLauncher(standby, access.charge),
         tell=events.note,
+        reserve=standby.pids,
     )
     known = catalog.build(settings, paths)
     refresh = functools.partial(known.rescan, force=True)

@@ -35,17 +35,28 @@ class Cost:
     """What it took in the end, or where it still runs, when it was ready."""
     seconds_per_byte: float = 0.0
     """How long it loaded, by bytes of weights."""
+    kv_bytes_per_token: int | None = None
+    """What a token added to its cache; None where that was never told."""
 
 
 def need(size: Size, cost: Cost | None, budget: int) -> int:
     """Return the bytes to have free before the model is started: more than `budget` only if it can never fit."""
     least = size.weights_bytes + LEAST_PROCESS_BYTES
-    wanted = _estimate(size) if cost is None else max(cost.load_peak, cost.steady)
+    wanted = _estimate(size) if cost is None else _measured(size, cost)
     return max(least, min(wanted, budget))
 
 
+def _measured(size: Size, cost: Cost) -> int:
+    # It may have run on short prompts only: what it took then says nothing of the tokens to come.
+    rows = _allowed_tokens(size) * (cost.kv_bytes_per_token or 0)
+    return max(cost.load_peak, cost.steady, size.weights_bytes + LEAST_PROCESS_BYTES + rows)
+
+
+def _allowed_tokens(size: Size) -> int:
+    return min(size.context_length or ALLOWED_TOKENS, ALLOWED_TOKENS)
+
+
 def _estimate(size: Size) -> int:
-    tokens = min(size.context_length or ALLOWED_TOKENS, ALLOWED_TOKENS)
-    rows = tokens * (size.kv_bytes_per_token or 0)
+    rows = _allowed_tokens(size) * (size.kv_bytes_per_token or 0)
     # Prompts are kept as they come: no more than what rows take is expected of them before it was seen.
     return size.weights_bytes + rows + min(size.prompt_cache_bytes, rows) + PROCESS_BYTES

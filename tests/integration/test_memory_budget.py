@@ -74,6 +74,7 @@ def test_what_a_model_took_is_known_at_the_next_start(running_daemon: RunDaemon)
     daemon.ctl("unload", "a")
     file = daemon.place.state_dir / "costs.json"
     (cost,) = json.loads(file.read_bytes())["costs"].values()
+    assert cost["kv_bytes_per_token"] > 0
     assert 32 * MB < cost["steady"] <= 400 * MB and cost["load_peak"] >= cost["steady"] // 2
     assert cost["seconds_per_byte"] > 0
     daemon.end()

@@ -84,7 +84,11 @@ class FakeChild:
 
     def ready(self) -> None:
         """Be ready to serve."""
-        self.say(control.Ready(weights_bytes=123, context_length=2048, load_seconds=0.5))
+        self.say(
+            control.Ready(
+                weights_bytes=123, context_length=2048, load_seconds=0.5, kv_bytes_per_token=9
+            )
+        )
 
     def beat(self, steps: int, rows: int) -> None:
         """Tell the step counter."""

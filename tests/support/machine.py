@@ -23,6 +23,7 @@ class Machine:
     footprints: dict[int, int] = field(default_factory=dict)
     costs: Costs = field(default_factory=Costs)
     readings: Counter[str] = field(default_factory=Counter)
+    others: list[int] = field(default_factory=list)
 
     def footprint(self, pid: int) -> int:
         """Return what a process takes, 0 where it is gone."""
@@ -47,5 +48,6 @@ class Machine:
             available=self.available,
             footprint=self.footprint,
             peak=lambda pid: 2 * self.taken(pid),
+            others=lambda: self.others,
         )
         return Budget(gauges, self.costs, clock or SystemClock(), wire=wire)

@@ -11,8 +11,10 @@ from support.pools import Request, make_pool, model, settle
 from mlxd.protocol import control
 from mlxd.protocol.errors import InsufficientMemory
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.plan import Verdict
 from mlxd.supervisor.needs import PROCESS_BYTES, Cost
 from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.process import Callbacks
 from mlxd.supervisor.wait_board import WaitBoard
 
 S = WorkerState
@@ -125,7 +127,7 @@ async def test_what_a_model_took_replaces_the_guess(machine: Machine) -> None:
     assert pool.budget is not None
     assert pool.budget.need(model("a"), machine.budget) == 1000 + PROCESS_BYTES
     lease = await Request(pool, model("a")).lease()
-    assert machine.costs.of(model("a")) == Cost(400 * MB, 200 * MB, 0.5 / 123)
+    assert machine.costs.of(model("a")) == Cost(400 * MB, 200 * MB, 0.5 / 123, 9)
     assert pool.budget.need(model("a"), machine.budget) == 400 * MB
     machine.footprints[lease.pid] = 500 * MB
     machine.launcher.last._habits = MANUAL
@@ -133,7 +135,7 @@ async def test_what_a_model_took_replaces_the_guess(machine: Machine) -> None:
     await settle()
     machine.launcher.last.exit(0)
     await unloading
-    assert machine.costs.of(model("a")) == Cost(400 * MB, 500 * MB, 0.5 / 123)
+    assert machine.costs.of(model("a")) == Cost(400 * MB, 500 * MB, 0.5 / 123, 9)
 
 
 async def test_all_workers_limits_together_stay_within_the_budget(machine: Machine) -> None:
@@ -175,3 +177,15 @@ async def test_who_waits_is_told_how_far_the_load_is_and_behind_whom(machine: Ma
     assert board.note("b") == "queued 1/1 behind a"
     for request in requests:
         await request.leave()
+
+
+async def test_processes_without_a_model_take_their_part_of_the_budget(machine: Machine) -> None:
+    ignored = Callbacks(lambda message: None, lambda chunk: None, lambda code: None)
+    reserve = machine.launcher.start("standby", ignored)
+    machine.others.append(reserve.pid)
+    machine.footprints[reserve.pid] = 300 * MB
+    pool = pool_of(machine)
+    await Request(pool, model("a")).lease()
+    assert told(machine.launcher.last)[-1] <= 700 * MB
+    found = pool.plan(model("b", weights_bytes=550 * MB))
+    assert found.budget_bytes == 700 * MB and found.verdict is Verdict.WAITS

@@ -48,3 +48,10 @@ def test_remembered_prompts_are_expected_to_take_no_more_than_the_rows_at_work()
     assert need(size, None, 100 * GB) == plain + GB // 2
     plenty = Size(4 * GB, 100_000, 40_960, prompt_cache_bytes=50 * GB)
     assert need(plenty, None, 100 * GB) == plain + 8192 * 100_000
+
+
+def test_a_model_that_ran_on_short_prompts_only_still_gets_room_for_the_usual_ones() -> None:
+    size = Size(4 * GB, 100_000, 40_960)
+    cost = Cost(load_peak=5 * GB, steady=5 * GB, kv_bytes_per_token=200_000)
+    rows = ALLOWED_TOKENS * 200_000  # what was measured, not what the folder states
+    assert need(size, cost, 100 * GB) == 4 * GB + LEAST_PROCESS_BYTES + rows
