@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.workers.chat.sight import Sight
 
 UNSTATED_LENGTH = 32768
 """Window of a model that names none."""
@@ -36,6 +37,8 @@ class TextModel:
     context_length: int
     weights_bytes: int
     eos_token_ids: frozenset[int]
+    sight: Sight | None = None
+    """How pictures become part of a prompt, where the model sees."""
 
 
 def context_length(config: Mapping[str, Any], tokenizer: Any, wanted: int | None) -> int:

@@ -5,15 +5,20 @@ into the user turn next to it, never to the head: the prompt's beginning is what
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mlxd.workers.chat.content import Content
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.traits import Message, TemplateTraits
 
 
-def messages_for(turns: Sequence[Turn], traits: TemplateTraits) -> list[Message]:
-    """Return the messages the template takes."""
+def messages_for(
+    turns: Sequence[Turn],
+    traits: TemplateTraits,
+    content: Callable[[Turn], object] = lambda turn: turn.text,
+) -> list[Message]:
+    """Return the messages the template takes; `content` says how it takes what is in one."""
     head, rest = _merge_head(turns)
     if not traits.system_later:
         rest = [_as_user(turn) if turn.role is Role.SYSTEM else turn for turn in rest]
@@ -23,7 +28,7 @@ def messages_for(turns: Sequence[Turn], traits: TemplateTraits) -> list[Message]
     if not traits.repeated_users:
         rest = _merge_users(rest)
     names = {call.id: call.name for turn in rest for call in turn.calls if call.id}
-    return [_message(turn, traits, names) for turn in rest]
+    return [_message(turn, traits, names) | {"content": content(turn)} for turn in rest]
 
 
 def _merge_head(turns: Sequence[Turn]) -> tuple[Turn | None, list[Turn]]:
@@ -45,14 +50,15 @@ def _merge_users(turns: Sequence[Turn]) -> list[Turn]:
     for turn in turns:
         last = merged[-1] if merged else None
         if last is not None and last.role is turn.role is Role.USER:
-            merged[-1] = replace(last, text=f"{last.text}\n\n{turn.text}")
+            both = Content(f"{last.text}\n\n", last.images) + Content(turn.text, turn.images)
+            merged[-1] = replace(last, text=both.text, images=both.images)
         else:
             merged.append(turn)
     return merged
 
 
 def _message(turn: Turn, traits: TemplateTraits, names: dict[str, str]) -> Message:
-    message: Message = {"role": turn.role.value, "content": turn.text}
+    message: Message = {"role": turn.role.value, "content": ""}
     name = turn.name or (names.get(turn.call_id) if turn.call_id else None)
     if name:
         message["name"] = name

@@ -123,7 +123,7 @@ class Pipeline:
     def __init__(self, model: TextModel, engine: Engine) -> None:
         self.model = model
         self._engine = engine
-        self.writer = PromptWriter(model.tokenizer)
+        self.writer = PromptWriter(model.tokenizer, model.sight)
         self.token_text = TokenText(model.tokenizer)
         self._grammars = Grammars(model, self.writer.format)
 
@@ -222,6 +222,7 @@ class Pipeline:
                     grammar=grammar,
                     ends=prompt.ends if prompt is not None else (),
                     system=prompt.system if prompt is not None else 0,
+                    reading=prompt.reading if prompt is not None else None,
                 )
                 generation = self._engine.submit(asked)
                 reader = Reader(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mlxd.workers.chat.content import ImagePart, pieces
 from mlxd.workers.chat.output_format import OutputFormat
 from mlxd.workers.engine.request import Sampling
 
@@ -33,11 +34,18 @@ class Turn:
 
     role: Role
     text: str = ""
+    images: tuple[ImagePart, ...] = ()
+    """Pictures, each with its place in the text."""
     name: str | None = None
     reasoning: str | None = None
     calls: tuple[PastCall, ...] = ()
     call_id: str | None = None
     """Of a tool turn: the call it answers."""
+
+    @property
+    def pieces(self) -> list[str | ImagePart]:
+        """What it says, in the order it stands."""
+        return pieces(self.text, self.images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

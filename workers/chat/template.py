@@ -4,18 +4,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from mlxd.protocol.errors import InvalidRequest
+from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers.chat import sight as sights
 from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.message_ends import MessageEnds, find
 from mlxd.workers.chat.normalize import messages_for
-from mlxd.workers.chat.request import ChatRequest, Role
+from mlxd.workers.chat.request import ChatRequest, Role, Turn
+from mlxd.workers.chat.sight import Sight
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
 from mlxd.workers.chat.want import Thinking
 from mlxd.workers.engine.detokenize import prepare
+from mlxd.workers.engine.reading import PromptReading
 
 _log = logging.getLogger(__name__)
 _THREADS = 4
@@ -34,6 +37,8 @@ class Prompt:
     """Lengths of the beginnings that end with one of the last messages, as far as they can be told."""
     system: int = 0
     """Length of the system prompt it begins with; 0: none, or it cannot be told."""
+    reading: PromptReading | None = None
+    """How it is read where its tokens are not all of it."""
 
     @property
     def opens_reasoning(self) -> bool:
@@ -48,8 +53,9 @@ class PromptWriter:
     `decode` could find borrowed. Any other tokenizer is used by one thread at a time.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, sight: Sight | None = None) -> None:
         self._tokenizer = tokenizer
+        self._sight = sight
         core = getattr(tokenizer, "backend_tokenizer", None)
         self._core = core if hasattr(core, "encode") and hasattr(core, "no_truncation") else None
         if self._core is not None:
@@ -69,7 +75,13 @@ class PromptWriter:
 
     async def chat(self, request: ChatRequest) -> Prompt:
         """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
-        return await self._run(lambda: self.render_chat(request))
+        parts = sights.pictures_of(request.turns)
+        if not parts:
+            return await self._run(lambda: self.render_chat(request))
+        if self._sight is None:
+            raise UnsupportedField(parts[0].field, "this model takes text, not images")
+        pictures = await self._sight.pictures(parts)
+        return await self._run(lambda: self.render_chat(request, pictures))
 
     async def text(self, text: str) -> tuple[int, ...]:
         """Return a plain prompt's tokens, with those the tokenizer puts around a text."""
@@ -83,15 +95,58 @@ class PromptWriter:
         """Let the threads go."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def render_chat(self, request: ChatRequest) -> Prompt:
-        """Do what `chat` does, on the calling thread."""
+    def render_chat(self, request: ChatRequest, pictures: Sequence[Any] = ()) -> Prompt:
+        """Do what `chat` does, on the calling thread, with the pictures in the order they stand."""
         if not self._tokenizer.has_chat_template:
             reason = "this model has no chat template; /v1/completions takes plain prompts"
             raise InvalidRequest(f"messages: {reason}", field="messages")
-        messages = messages_for(request.turns, self.traits)
+        if self._sight is not None:
+            request = sights.plain(request, self._sight.plain)
+        text = self._with_pictures(request) if pictures else self._rendered(request)
+        if request.prefill:
+            text = self.format.begun(text, request.prefill)
+        tokens, reading = self._read(text, request, pictures)
+        headed = request.turns[:1] and request.turns[0].role is Role.SYSTEM
+        system = self.message_ends.system(tokens) if headed else 0
+        ends = self.message_ends.of(tokens)
+        return Prompt(tokens, self._thinking(text, request), ends, system, reading)
+
+    def _read(
+        self, text: str, request: ChatRequest, pictures: Sequence[Any]
+    ) -> tuple[tuple[int, ...], PromptReading | None]:
+        if not pictures or self._sight is None:
+            return self._encode(text, special=False), None
+        return self._sight.look(text, pictures, sights.pictures_of(request.turns))
+
+    def _with_pictures(self, request: ChatRequest) -> str:
+        """Write a conversation in the first way in which the template shows each picture once."""
+        assert self._sight is not None
+        moved = replace(request, turns=sights.beside_results(request.turns))
+        parts = sights.pictures_of(request.turns)
+        in_text = sights.in_text(self._sight.marker)
+        refused: InvalidRequest | None = None
+        for asked, content in (
+            (request, sights.in_parts), (moved, sights.in_parts), (moved, in_text)
+        ):  # fmt: skip
+            try:
+                text = self._rendered(asked, content)
+            except InvalidRequest as error:
+                refused = refused or error
+                continue
+            if text.count(self._sight.marker) == len(parts):
+                return text
+        if refused is not None:
+            raise refused
+        raise UnsupportedField(parts[0].field, "the model's chat template has no place for it")
+
+    def _rendered(
+        self, request: ChatRequest, content: Callable[[Turn], object] = lambda turn: turn.text
+    ) -> str:
+        """Return the template's text; raises InvalidRequest with its own sentence."""
+        messages = messages_for(request.turns, self.traits, content)
         tools = [tool.for_template() for tool in request.tools] or None
         try:
-            text = self._render(messages, tools, request.template_options)
+            return self._render(messages, tools, request.template_options)
         except (
             Exception
         ) as error:  # a template raises whatever its author wrote, and only about what it was given
@@ -100,12 +155,6 @@ class PromptWriter:
             raise InvalidRequest(
                 f"messages: the model's chat template refuses them: {sentence}", field="messages"
             ) from error
-        if request.prefill:
-            text = self.format.begun(text, request.prefill)
-        tokens = self._encode(text, special=False)
-        headed = request.turns[:1] and request.turns[0].role is Role.SYSTEM
-        system = self.message_ends.system(tokens) if headed else 0
-        return Prompt(tokens, self._thinking(text, request), self.message_ends.of(tokens), system)
 
     def _thinking(self, text: str, request: ChatRequest) -> Thinking:
         """Say where the prompt leaves reasoning; asked for is what would read the same with thinking switched on."""

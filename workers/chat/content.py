@@ -1,0 +1,58 @@
+"""Hold what a turn says: text, and pictures in their places."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePart:
+    """Hold a picture as the caller gave it; it is fetched and decoded when the prompt is written."""
+
+    url: str | None = None
+    """A data: URI, or an address to fetch."""
+    base64: str | None = None
+    """The file itself, encoded; exactly one of the two is given."""
+    field: str
+    """Name of the request field that holds it; a refusal names it."""
+    max_pixels: int | None = None
+    """What it is scaled down to; None: as large as the model takes it."""
+    at: int = 0
+    """Characters of the turn's text before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Hold text with pictures in their places."""
+
+    text: str = ""
+    images: tuple[ImagePart, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Iterable[str | ImagePart], between: str = "\n") -> "Content":
+        """Put parts together; `between` stands between two texts that follow each other."""
+        text, images, after_text = "", [], False
+        for part in parts:
+            if isinstance(part, str):
+                text += (between if after_text else "") + part
+            else:
+                images.append(replace(part, at=len(text)))
+            after_text = isinstance(part, str)
+        return cls(text, tuple(images))
+
+    def __add__(self, other: "Content") -> "Content":
+        moved = (replace(image, at=image.at + len(self.text)) for image in other.images)
+        return Content(self.text + other.text, (*self.images, *moved))
+
+
+def pieces(text: str, images: Sequence[ImagePart]) -> list[str | ImagePart]:
+    """Return a turn's text and pictures in the order they stand."""
+    found: list[str | ImagePart] = []
+    done = 0
+    for image in images:
+        if image.at > done:
+            found.append(text[done : image.at])
+        found.append(image)
+        done = image.at
+    if done < len(text):
+        found.append(text[done:])
+    return found

@@ -1,0 +1,125 @@
+"""Say what writing a prompt with pictures needs of a model that sees."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.chat.request import ChatRequest, PastCall, Role, Tool, Turn
+from mlxd.workers.engine.reading import PromptReading
+
+MOST_PICTURES = 64
+"""More pictures in a request than any window holds."""
+
+
+class Sight(Protocol):
+    """Know how a model's pictures become part of a prompt."""
+
+    marker: str
+    """What stands for a picture in the text of a prompt."""
+
+    def plain(self, text: str) -> str:
+        """Return a caller's text in which nothing stands for a picture."""
+        ...
+
+    async def pictures(self, parts: Sequence[ImagePart]) -> list[Any]:
+        """Fetch and decode pictures; raises CallerError naming the part that is none."""
+        ...
+
+    def look(
+        self, text: str, pictures: Sequence[Any], parts: Sequence[ImagePart]
+    ) -> tuple[tuple[int, ...], PromptReading]:
+        """Return the tokens of a prompt whose markers are these pictures, and how it is read."""
+        ...
+
+
+def pictures_of(turns: Sequence[Turn]) -> list[ImagePart]:
+    """Return a conversation's pictures in order; raises CallerError for one that cannot stand where it does."""
+    found = [image for turn in turns for image in turn.images]
+    for turn in turns:
+        if turn.images and turn.role not in (Role.USER, Role.TOOL):
+            where = f"messages of the role {turn.role.value} hold no images here"
+            raise UnsupportedField(turn.images[0].field, where)
+    if len(found) > MOST_PICTURES:
+        field = found[MOST_PICTURES].field
+        raise InvalidRequest(
+            f"{field}: expected at most {MOST_PICTURES} images, got {len(found)}", field=field
+        )
+    return found
+
+
+def plain(request: ChatRequest, clean: Callable[[str], str]) -> ChatRequest:
+    """Return a request whose own words are cleaned, wherever a template may write them."""
+
+    def each(value: Any) -> Any:
+        if isinstance(value, str):
+            return clean(value)
+        if isinstance(value, Mapping):
+            return {each(key): each(inner) for key, inner in value.items()}
+        return [each(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+    def call(past: PastCall) -> PastCall:
+        return replace(past, name=clean(past.name), arguments=clean(past.arguments))
+
+    def turn(said: Turn) -> Turn:
+        found = Content.of(
+            (clean(part) if isinstance(part, str) else part for part in said.pieces), between=""
+        )
+        return replace(
+            said,
+            text=found.text,
+            images=found.images,
+            name=each(said.name),
+            reasoning=each(said.reasoning),
+            calls=tuple(map(call, said.calls)),
+        )
+
+    def tool(known: Tool) -> Tool:
+        return replace(
+            known,
+            name=clean(known.name),
+            description=each(known.description),
+            parameters=each(known.parameters),
+        )
+
+    return replace(
+        request,
+        turns=tuple(map(turn, request.turns)),
+        tools=tuple(map(tool, request.tools)),
+        prefill=clean(request.prefill),
+        template_options=each(request.template_options),
+    )
+
+
+def in_parts(turn: Turn) -> object:
+    """Return a turn's content the way templates of models that see take it."""
+    if not turn.images:
+        return turn.text
+    return [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+        for part in turn.pieces
+    ]
+
+
+def in_text(marker: str) -> Callable[[Turn], object]:
+    """Return what writes a turn as a string, for templates that take nothing else."""
+    return lambda turn: "".join(part if isinstance(part, str) else marker for part in turn.pieces)
+
+
+def beside_results(turns: Sequence[Turn]) -> tuple[Turn, ...]:
+    """Return the turns with the pictures of results in a user's turn after them, for templates that show none there."""
+    found: list[Turn] = []
+    waiting: list[ImagePart] = []
+    for turn in turns:
+        if waiting and turn.role is not Role.TOOL:
+            found.append(_shown(waiting))
+            waiting = []
+        waiting += turn.images if turn.role is Role.TOOL else ()
+        found.append(replace(turn, images=()) if turn.role is Role.TOOL else turn)
+    return (*found, _shown(waiting)) if waiting else tuple(found)
+
+
+def _shown(images: Sequence[ImagePart]) -> Turn:
+    content = Content.of(images)
+    return Turn(role=Role.USER, text=content.text, images=content.images)
