@@ -16,6 +16,7 @@ from mlxd.supervisor import (
     key_routes,
     model_routes,
     ollama_calls,
+    ollama_downloads,
     ollama_models,
     refusal,
 )
@@ -28,6 +29,7 @@ from mlxd.supervisor.ports import Catalog, Pool, Status
 from mlxd.supervisor.refusal import Refusals
 from mlxd.supervisor.request_trace import RequestTrace
 from mlxd.supervisor.responses import Responses
+from mlxd.supervisor.slow_clients import BodyPace
 from mlxd.supervisor.tenant_views import TenantCatalog, TenantPool, TenantStatus
 
 
@@ -57,6 +59,7 @@ def build_app(
         *anthropic_models.routes(catalog),
         *ollama_calls.routes(settings, catalog, pool),
         *ollama_models.routes(settings, catalog, status),
+        *ollama_downloads.routes(settings, catalog, pool, downloads),
         *journal_routes.routes(settings, journal or Journal()),
         *downloads_routes.routes(settings, downloads),
         *admin_routes.routes(settings, catalog, pool, status),
@@ -68,6 +71,7 @@ def build_app(
             Middleware(RequestTrace),
             Middleware(HostCheck, settings.server),
             Middleware(Refusals),
+            Middleware(BodyPace, settings.server.client_timeout),
             Middleware(KeyCheck, access, routes),
         ],
         exception_handlers={HTTPException: refusal.on_http_exception},

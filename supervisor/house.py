@@ -78,7 +78,11 @@ async def serve(
     try:
         stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
         access = Access(
-            settings.server, state_dir=paths.state_dir, log_dir=paths.log_dir, own_key=own.api_key
+            settings.server,
+            state_dir=paths.state_dir,
+            log_dir=paths.log_dir,
+            own_key=own.api_key,
+            address=public.getsockname()[0],
         )
         house = _furnished(settings, paths, sockets, access)
         app = build_app(
@@ -97,6 +101,7 @@ async def serve(
             drain=house.drain,
             hurry=house.pools.hurry,
             reload=house.reload(settings, read),
+            client_timeout=settings.server.client_timeout,
         )
         runfile.write(paths.state_dir, own)
         await server.run(functools.partial(_on_listening, house, own.url, version))

@@ -10,12 +10,15 @@ from collections.abc import Awaitable, Callable, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from mlxd.supervisor import slow_clients
 from mlxd.supervisor.listener import BACKLOG
 
 logger = logging.getLogger("mlxd.server")
 
 _KEEP_ALIVE_S = 75
 """Idle connections live longer than the pools of usual clients keep them, so none is closed under a request."""
+_HEADER_BYTES = 64 * 1024
+"""The most that a request's line and headers may have; beyond it the answer is 400."""
 _LAST_RESPONSES_S = 5.0
 _FLUSH_S = 1.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -49,6 +52,7 @@ class Server:
         drain: Callable[[], Awaitable[None]],
         hurry: Callable[[], None],
         reload: Callable[[], object] | None = None,
+        client_timeout: float,
     ) -> None:
         self._listener = listener
         self._drain = drain
@@ -58,7 +62,8 @@ class Server:
         self._hurried = asyncio.Event()
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=slow_clients.protocol(client_timeout),
+            h11_max_incomplete_event_size=_HEADER_BYTES,
             ws="none",
             lifespan="off",
             access_log=False,

@@ -33,7 +33,7 @@ async def run(mode: str) -> None:
             await hurried.wait()
 
     public = listen("127.0.0.1", 0)
-    server = Server(RequestTrace(app), public, drain=drain, hurry=hurried.set)
+    server = Server(RequestTrace(app), public, drain=drain, hurry=hurried.set, client_timeout=30)
     await server.run(lambda: print(url_of(public), flush=True))
     print("over", flush=True)
 
