@@ -143,9 +143,7 @@ async def _served(name: str, command: Sequence[str], model: str) -> AsyncIterato
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _until_up(
-    contender: Contender, process: asyncio.subprocess.Process, log: Path
-) -> None:
+async def _until_up(contender: Contender, process: asyncio.subprocess.Process, log: Path) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _START_S
     async with httpx.AsyncClient(base_url="http://{}:{}".format(*contender.address)) as client:
@@ -155,11 +153,11 @@ async def _until_up(
                     return
             except httpx.HTTPError:
                 await asyncio.sleep(0.1)
-    raise RuntimeError(f"{contender.name} did not start: {log.read_text()[-2000:]}")
+    said = await asyncio.to_thread(log.read_text)
+    raise RuntimeError(f"{contender.name} did not start: {said[-2000:]}")
 
 
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-

@@ -79,7 +79,10 @@ class Nucleus:
                 mx.uint32,
             )
             made = mx.vmap(lambda key: mx.random.uniform(shape=(DRAWS,), key=key))(keys)
-            self._ahead = mx.split(made, AHEAD)[::-1]
+            self._ahead = [
+                made[at : at + len(self._places)] for at in range(0, len(keys), len(self._places))
+            ]
+            self._ahead.reverse()
         self._steps += 1
         return self._ahead.pop()
 

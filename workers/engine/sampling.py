@@ -185,7 +185,7 @@ class Categorical:
 
     def __init__(self, sampling: Rows[Sampling], places: Rows[tuple[int, int]], vocab: int) -> None:
         """Take each row's parameters, and its seed and position in the answer."""
-        self._keys = mx.array(places, mx.uint32)
+        self._keys = mx.array(list(places), mx.uint32)
         self._next_position = mx.array([[0, 1]], mx.uint32)
         self._inverse_temperature = _column([1 / s.temperature for s in sampling])
         self._filter = Filter(sampling, vocab)
