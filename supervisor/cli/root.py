@@ -7,6 +7,8 @@ import click
 from mlxd.protocol.errors import ConfigError
 from mlxd.supervisor.cli import (
     chat,
+    completion,
+    connect,
     daemon,
     doctor,
     events,
@@ -87,6 +89,8 @@ for command in (
     chat.chat,
     logs.logs,
     doctor.doctor,
+    connect.connect,
+    completion.completion,
     keys.keys,
     events.events,
 ):
