@@ -16,6 +16,8 @@ from support.front import ALIAS, MODEL, FakePool, FakeStatus, FixedCatalog, sett
 from support.scripted_engine import ScriptedEngine
 from support.tokenizers import CHATML, byte_tokenizer
 
+from mlxd.protocol.control import Used
+from mlxd.supervisor.access import Access
 from mlxd.supervisor.app import build_app
 from mlxd.supervisor.responses import Responses
 from mlxd.workers.api.app import build
@@ -31,6 +33,8 @@ class House:
     sdk: openai.AsyncOpenAI
     script: ScriptedEngine
     pool: FakePool
+    used: list[Used]
+    """What the worker reported."""
 
     def prompt(self, at: int = -1) -> str:
         """Return a prompt that the model was given."""
@@ -56,6 +60,7 @@ async def house(
     gate: bool = True,
     limits: dict[str, int] | None = None,
     template: str = CHATML,
+    access: Access | None = None,
     **server: Any,
 ) -> AsyncIterator[House]:
     """Serve; with `gate=False` leases wait until the test opens `pool.gate`."""
@@ -63,6 +68,8 @@ async def house(
     script = ScriptedEngine(tokenizer, lambda request: tokenizer.encode("Hello, wörld 🙂"))
     named = msgspec.structs.replace(script.model.spec, model_id=MODEL)
     worker = build(dataclasses.replace(script.model, spec=named), script.engine)
+    used: list[Used] = []
+    worker.state.report = used.append
     chosen = settings(**server)
     chosen = msgspec.structs.replace(
         chosen, responses=msgspec.structs.replace(chosen.responses, **(limits or {}))
@@ -75,10 +82,12 @@ async def house(
             if gate:
                 pool.gate.set()
             responses = Responses(chosen, pool, store)
-            app = build_app(chosen, FixedCatalog(spec()), pool, FakeStatus(), responses)
+            app = build_app(
+                chosen, FixedCatalog(spec()), pool, FakeStatus(), responses, access=access
+            )
             try:
                 async with serving(app) as served, clients(served.url) as (client, sdk):
-                    yield House(client, sdk, script, pool)
+                    yield House(client, sdk, script, pool, used)
             finally:
                 await responses.close()
                 worker.state.pipeline.close()
