@@ -66,6 +66,22 @@ class ShowRequest(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
+class PullRequest(ShowRequest, frozen=True):
+    """Ask for a model to be downloaded, or to be deleted."""
+
+    stream: bool | None = None
+    """Streams unless it says false."""
+
+
+class PullStatus(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Say how far a download is, in bytes; the last one is `success`."""
+
+    status: str
+    digest: str | None = None
+    total: int | None = None
+    completed: int | None = None
+
+
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
     """Answer `/api/show`; there is no modelfile behind a model here."""
 

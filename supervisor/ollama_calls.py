@@ -21,7 +21,8 @@ from mlxd.supervisor.model_routes import GENERATING, Asked, ModelCall, answered,
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.presence import while_present
 
-_LATEST = ":latest"
+LATEST = ":latest"
+"""The tag that Ollama's clients add to a name without one."""
 _EMBEDDING = frozenset({ModelKind.EMBEDDING})
 
 KINDS = {
@@ -46,9 +47,9 @@ def named(catalog: Catalog, name: str) -> ModelSpec:
     try:
         return catalog.resolve(name)
     except ModelNotFound:
-        if not name.endswith(_LATEST):
+        if not name.endswith(LATEST):
             raise
-    return catalog.resolve(name.removesuffix(_LATEST))
+    return catalog.resolve(name.removesuffix(LATEST))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
