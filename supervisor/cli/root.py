@@ -30,6 +30,7 @@ from mlxd.supervisor.cli import (
     status,
     unload,
 )
+from mlxd.supervisor.cli.examples import EXIT_CODES
 from mlxd.supervisor.cli.failure import Exit, Failure, Misused
 from mlxd.supervisor.cli.session import Session, shared_options
 
@@ -59,7 +60,7 @@ class Root(click.Group):
     cls=Root,
     params=shared_options(environment=True),
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, 1 the daemon said no, 2 usage or configuration, 3 no daemon answers.",
+    epilog=f"Exit codes: {EXIT_CODES}. `mlxctl COMMAND --help` shows examples.",
 )
 @click.version_option(package_name="mlxd", message="mlxctl %(version)s")
 def mlxctl() -> None:

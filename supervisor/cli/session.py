@@ -1,6 +1,7 @@
 """Hold what all commands of one call share: the global options, the output, the daemon's address."""
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -96,3 +97,20 @@ class Command(click.Command):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.params += shared_options(environment=False)
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the help up to its first stop, uncut: a list of half sentences tells nothing."""
+        first = (self.help or "").strip().partition("\n\n")[0].replace("\n", " ")
+        return re.split(r"[;:.](?:\s|$)", first)[0]
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples of the command's use and what its exit codes mean."""
+        from mlxd.supervisor.cli.examples import EXAMPLES, EXIT_CODES
+
+        name, _, path = context.command_path.partition(" ")
+        if lines := EXAMPLES.get(path):
+            with formatter.section("Examples"):
+                for line, why in lines:
+                    formatter.write(f"  {name} {line}\n      {why}\n")
+        with formatter.section("Exit codes"):
+            formatter.write_text(EXIT_CODES)
