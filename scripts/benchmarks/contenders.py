@@ -41,12 +41,16 @@ class Contender:
     """mlxd's own."""
 
     async def ask(
-        self, content: str | list[dict[str, str]], live: asyncio.Event | None = None, **fields: Any
+        self,
+        content: str | list[dict[str, str]],
+        live: asyncio.Event | None = None,
+        into: Stream | None = None,
+        **fields: Any,
     ) -> Stream:
         """Stream an answer to one message or to a conversation."""
         messages = [{"role": "user", "content": content}] if isinstance(content, str) else content
         body = {"model": self.model, "messages": messages, **self.extra, **fields}
-        return await stream(self.address, body, live)
+        return await stream(self.address, body, live, into)
 
     def cpu_seconds(self) -> float:
         """Return the processor time of the server and its children."""

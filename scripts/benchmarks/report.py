@@ -30,6 +30,8 @@ class Report:
     """Seconds by name; the same index is the same round."""
     ratios: dict[str, float] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, list[float]] = field(default_factory=dict)
+    """Samples that are no times."""
     notes: list[str] = field(default_factory=list)
     """What a reader must know of the conditions."""
     plot: Plot | None = None

@@ -35,6 +35,13 @@ class Stream:
         return [b - a for a, b in zip(self.arrivals, self.arrivals[1:], strict=False)]
 
     @property
+    def text(self) -> str:
+        """Return what was said, reasoning left out."""
+        frames = (line[6:] for line in self.body.splitlines() if line.startswith(b"data: {"))
+        deltas = (choice["delta"] for f in frames for choice in json.loads(f)["choices"])
+        return "".join(delta.get("content") or "" for delta in deltas)
+
+    @property
     def tokens(self) -> int:
         """Return how many tokens were generated."""
         return _last(_COMPLETION, self.body)
@@ -77,9 +84,12 @@ class _Reading(asyncio.Protocol):
 
 
 async def stream(
-    address: tuple[str, int], body: dict[str, Any], live: asyncio.Event | None = None
+    address: tuple[str, int],
+    body: dict[str, Any],
+    live: asyncio.Event | None = None,
+    into: Stream | None = None,
 ) -> Stream:
-    """Send a chat request and read its stream to the end; `live` is set with the first text."""
+    """Send a chat request and read its stream to the end; `live` is set with the first text, `into` grows meanwhile."""
     wanted = {"stream": True, "stream_options": {"include_usage": True}, **body}
     payload = json.dumps(wanted).encode()
     head = (
@@ -87,7 +97,8 @@ async def stream(
         f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n\r\n"
     )
     for pause in (*_RETRY_S, None):
-        found = Stream(time.perf_counter())
+        found = into if into is not None else Stream(0.0)
+        found.began = time.perf_counter()
         try:
             await _read(address, head.encode() + payload, found, live)
         except OSError:
