@@ -42,6 +42,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed", tag_field=
 
     code: str
     message: str
+    field: str | None = None
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):

@@ -93,10 +93,11 @@ class Downloads:
 
         Raises ModelNotFound, ModelBusy, and InvalidRequest for what is not in the cache.
         """
+        self._refuse_while_coming(name)
+        self.refresh()
         spec = self._catalog.resolve(name)
         repo, place = removable(spec, self._paths.hub_cache)
-        if any(run.order.model == repo and not run.is_over for run in self._runs.values()):
-            raise ModelBusy(f"model {repo} is being downloaded", field="model")
+        self._refuse_while_coming(repo)
         running = [
             user
             for user in users_of(place, [spec, *self._catalog.models()])
@@ -136,6 +137,10 @@ class Downloads:
             )
             run = self._runs[key] = DownloadRun(order)
         return run
+
+    def _refuse_while_coming(self, repo: str) -> None:
+        if any(run.order.model == repo and not run.is_over for run in self._runs.values()):
+            raise ModelBusy(f"model {repo} is being downloaded", field="model")
 
     def _forget(self, run: DownloadRun) -> None:
         for key in [key for key, known in self._runs.items() if known is run]:

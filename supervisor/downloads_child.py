@@ -8,13 +8,13 @@ import os
 import shutil
 import sys
 import threading
-import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
-from mlxd.protocol.downloads import Failed, Order, Progress
+from mlxd.protocol.downloads import Failed, Order, Progress, PullState
 from mlxd.protocol.errors import DiskFull, InternalError
 from mlxd.supervisor import downloads_files as choice
 from mlxd.supervisor.downloads_store import RepoStore
@@ -45,7 +45,7 @@ def main() -> int:
 
             traceback.print_exc()
             known = InternalError(f"the download failed: {type(error).__name__}: {error}")
-        _say(Failed(code=known.code, message=known.message))
+        _say(Failed(code=known.code, message=known.message, field=known.field))
         return 1
     return 0
 
@@ -71,7 +71,6 @@ class _Pull:
         self._cache = Path(order.cache)
         self._hub = Hub(order.token)
         self._store = RepoStore(self._cache, Path(order.journal), order.model)
-        self._told_at = 0.0
         self._lock = threading.Lock()
         self._now = Progress(model=order.model, status="waiting")
 
@@ -84,17 +83,8 @@ class _Pull:
         if order.dry_run:
             self._tell("planned")
             return
-        try:
-            turn = store.locked(wait=False)
-            turn.__enter__()
-        except BlockingIOError:
-            self._tell("waiting")
-            turn = store.locked()
-            turn.__enter__()
-        try:
+        with store.locked(on_wait=lambda: self._tell("waiting")):
             self._fetch(commit, files)
-        finally:
-            turn.__exit__(None, None, None)
 
     def _fetch(self, commit: str, files: list[choice.RepoFile]) -> None:
         order, store = self._order, self._store
@@ -103,7 +93,8 @@ class _Pull:
         try:
             self._require_room()
             store.begin(files)
-            self._hub.fetch(order.model, commit, files, store, self._advance)
+            with self._telling():
+                self._hub.fetch(order.model, commit, files, store, self._advance)
             store.publish(commit, order.revision, files)
         except Exception as error:
             from mlxd.supervisor.downloads_hub import explained
@@ -140,13 +131,30 @@ class _Pull:
         with self._lock:
             done = self._now.completed_bytes + count
             self._now = msgspec.structs.replace(self._now, completed_bytes=done)
-            if time.monotonic() - self._told_at >= _INTERVAL_S:
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        over = threading.Event()
+        teller = threading.Thread(target=self._tell_now_and_then, args=(over,))
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
+
+    def _tell_now_and_then(self, over: threading.Event) -> None:
+        told = self._now.completed_bytes
+        while not over.wait(_INTERVAL_S):
+            if self._now.completed_bytes != told:
+                told = self._now.completed_bytes
                 self._tell("downloading")
 
-    def _tell(self, status: str) -> None:
-        self._told_at = time.monotonic()
-        self._now = msgspec.structs.replace(self._now, status=status, free_bytes=_free(self._cache))
-        _say(self._now)
+    def _tell(self, status: PullState) -> None:
+        with self._lock:
+            free = _free(self._cache)
+            self._now = msgspec.structs.replace(self._now, status=status, free_bytes=free)
+            _say(self._now)
 
 
 def _free(folder: Path) -> int:

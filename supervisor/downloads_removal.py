@@ -36,7 +36,7 @@ def remove_from_disk(cache: Path, journal: Path, repo: str) -> int:
     """Delete a repository from the cache and return the bytes that came free; raises ModelBusy while one comes."""
     store = RepoStore(cache, journal, repo)
     try:
-        with store.locked(wait=False):
+        with store.locked():
             return store.remove()
     except BlockingIOError:
         raise ModelBusy(f"model {repo} is being downloaded", field="model") from None

@@ -123,7 +123,7 @@ class DownloadRun:
     async def _take(self, event: Progress | Failed) -> None:
         if isinstance(event, Failed):
             kind = _BY_CODE.get(event.code, InternalError)
-            self._failure = kind(event.message)
+            self._failure = kind(event.message, field=event.field)
             return
         async with self._changed:
             self.latest = event

@@ -10,7 +10,7 @@ JOURNAL/models--ORG--NAME.lock                  held by the one process that wri
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,11 +44,20 @@ class RepoStore:
         self._lock = journal / f"{name}.lock"
 
     @contextmanager
-    def locked(self, *, wait: bool = True) -> Iterator[None]:
-        """Hold the right to write here; raises BlockingIOError where another process has it and `wait` is false."""
+    def locked(self, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Hold the right to write here.
+
+        Where another process has it, this tells `on_wait` and waits; without that it raises BlockingIOError.
+        """
         self._lock.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is None:
+                    raise
+                on_wait()
+                fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def partial(self, file: RepoFile) -> Path:
