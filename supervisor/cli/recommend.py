@@ -18,7 +18,11 @@ _HEADER = ("NAME", "KIND", "SIZE", "ABOUT")
 
 
 @click.command(cls=Command)
-@click.option("--kind", type=click.Choice([kind.value for kind in ModelKind]), help="Only models of this kind.")
+@click.option(
+    "--kind",
+    type=click.Choice([kind.value for kind in ModelKind]),
+    help="Only models of this kind.",
+)
 @click.option("--memory", metavar="SIZE", help="For a machine with this budget instead: 16GB.")
 @click.option("--all", "everything", is_flag=True, help="Those that do not fit, too.")
 @click.pass_obj
