@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from mlxd.protocol.errors import WorkerDied
 from mlxd.supervisor import refusal, tenant
 from mlxd.supervisor.answer import RawHeaders
 from mlxd.supervisor.ports import Lease
@@ -21,6 +22,7 @@ _CONNECT_RETRIES_S = (0.02, 0.05, 0.1, 0.2)
 """Pauses before the next try: a backlog may be full for an instant, a dead worker's stays closed."""
 _LAST_BYTES_S = 0.5
 """How long a worker that failed may still hand out what it had written before."""
+_DYING = WorkerDied.code.encode()
 _FETCH_S = 1.0
 _REFUSAL_BYTES = 1 << 20
 
@@ -62,7 +64,7 @@ async def relay(lease: Lease, call: Call, answer: Sink) -> None:
     Cancelling closes the connection, by which the worker knows that nobody waits. Raises the worker's own refusal
     where the head is out already, and WorkerDied where the worker ends or hangs.
     """
-    copying = asyncio.create_task(_copy(lease.socket, call, answer))
+    copying = asyncio.create_task(_copy(lease, call, answer))
     try:
         await asyncio.wait((copying, lease.failed), return_when=asyncio.FIRST_COMPLETED)
         if not copying.done():
@@ -88,15 +90,38 @@ async def fetch(socket: str, path: str) -> Mapping[str, Any] | None:
     return found if response.status == 200 and isinstance(found, dict) else None
 
 
-async def _copy(socket: str, call: Call, answer: Sink) -> None:
+async def _copy(lease: Lease, call: Call, answer: Sink) -> None:
     headers = [*call.headers, *tenant.headers()]
-    async with _opened(socket, "POST", call.path, headers, call.body) as response:
-        if answer.started and response.status != 200:
-            raise refusal.from_worker(response.status, await _read(response))
+    async with _opened(lease.socket, "POST", call.path, headers, call.body) as response:
         kept = [pair for pair in response.headers if pair[0].lower() not in _PER_CONNECTION]
+        if response.status != 200 and (answer.started or response.status >= 500):
+            refused = await _read(response)
+            await _check_goes_on(lease, refused)
+            if answer.started:
+                raise refusal.from_worker(response.status, refused)
+            await answer.begin(response.status, kept)
+            await answer.write(refused)
+            return
         await answer.begin(response.status, kept)
+        is_first = True
         async for piece in response.pieces():
+            if is_first:
+                await _check_goes_on(lease, piece)
+                is_first = False
             await answer.write(piece)
+
+
+async def _check_goes_on(lease: Lease, first: bytes) -> None:
+    """Raise the end of a worker whose first word is that it dies, so that another one may be asked.
+
+    A worker whose device is lost tells its requests of it just before it tells us; one that failed on a single
+    request goes on, and its word stands.
+    """
+    if _DYING not in first:
+        return
+    await asyncio.wait((lease.failed,), timeout=_LAST_BYTES_S)
+    if lease.failed.done():
+        raise lease.failed.result()
 
 
 @asynccontextmanager

@@ -1,14 +1,18 @@
 """Be a real worker whose model library fails on one token, the way a device or a model does."""
 
 import importlib
+import os
 import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from mlxd.workers import main
 
 POISON = 1535
+MARK = "MLXD_TEST_MARK"
+"""Names the file by which processes know that one of them has failed."""
 MESSAGES = {
     "row": "planted: this prompt cannot be read",
     "device": "[METAL] Command buffer execution failed: Caused GPU Hang Error (planted)",
@@ -38,9 +42,22 @@ def fails_as_a_device(control: socket.socket) -> NoReturn:
     _run(control, lambda: _fail("device"))
 
 
+def fails_once_as_a_device(control: socket.socket) -> NoReturn:
+    """Do so in the first process only, whoever of them comes to it first: its mark is a file."""
+    _run(control, _fail_once)
+
+
 def hangs(control: socket.socket) -> NoReturn:
     """Never come back from a step with the token."""
     _run(control, _hang)
+
+
+def _fail_once() -> None:
+    try:
+        Path(os.environ[MARK]).touch(exist_ok=False)
+    except FileExistsError:
+        return
+    _fail("device")
 
 
 def _hang() -> None:
