@@ -26,6 +26,7 @@ from mlxd.supervisor.reload import Reload
 from mlxd.supervisor.responses import Responses
 from mlxd.supervisor.run_directory import RunDirectory
 from mlxd.supervisor.server import Server
+from mlxd.supervisor.stall_watch import StallWatch
 from mlxd.supervisor.standby import StandbyLauncher
 from mlxd.supervisor.status import Status
 from mlxd.supervisor.worker_pools import WorkerPools
@@ -137,7 +138,7 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
         events=events,
         standby=standby,
         pools=pools,
-        pressure=Pressure(pools.models, memory.pressure, tell=events.note),
+        pressure=Pressure(pools.models, memory.pressure, tell=events.note, watch=StallWatch()),
         known=known,
         responses=Responses(settings, pools, paths.state_dir / "responses.db"),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),

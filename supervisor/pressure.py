@@ -1,7 +1,11 @@
-"""Look now and then whether the machine is short of memory, and give some back before anything is killed."""
+"""Give memory back when the machine runs short of it, before anything is killed.
+
+The kernel tells where it can; elsewhere it is asked now and then.
+"""
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 
 from mlxd.protocol.journal import MemoryShort
@@ -10,10 +14,13 @@ from mlxd.supervisor import events
 from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.pool import Pool
 from mlxd.supervisor.relief import Level, Resident, relief
+from mlxd.supervisor.stall_watch import StallWatch
 from mlxd.supervisor.worker import WorkerHandle
 
 _INTERVAL_S = 2.0
 """A look takes 30 µs, and none is taken while no worker runs."""
+_OVER_S = 10.0
+"""After so long without a word of the kernel's, the next one is the first of a new shortage."""
 
 logger = logging.getLogger("mlxd.pressure")
 
@@ -28,31 +35,48 @@ class Pressure:
         *,
         interval: float = _INTERVAL_S,
         tell: Tell = unheard,
+        watch: StallWatch | None = None,
     ) -> None:
         self._pool = pool
         self._read = read
         self._interval = interval
         self._tell = tell
+        self._watch = watch
+        self._told_at = -math.inf
         self._before = Level.NORMAL
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Begin to look."""
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._tick)
+        """Begin to be told, or to look."""
+        if self._watch is None or not self._watch.open(self._on_stall):
+            self._arm()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Neither be told nor look any more."""
+        if self._watch is not None:
+            self._watch.close()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def look(self) -> None:
         """Look once and do what it asks for."""
+        self._relieve(self._read)
+
+    def _on_stall(self, level: Level) -> None:
+        """Take the kernel's word; what it said long ago is over."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > _OVER_S:
+            self._before = Level.NORMAL
+        self._told_at = now
+        self._relieve(lambda: level)
+
+    def _relieve(self, read: Callable[[], Level]) -> None:
         ready = {w.spec.id: w for w in self._pool.workers() if w.life.state is WorkerState.READY}
         if not ready:
             self._before = Level.NORMAL
             return
-        level = self._read()
+        level = read()
         wanted = relief(level, self._before, [self._resident(w) for w in ready.values()])
         self._before = level
         if level is not Level.NORMAL:
@@ -71,8 +95,11 @@ class Pressure:
             stop = events.StopWanted(StopReason.EVICTED)
             ready[name].handle(stop, f"the machine is short of memory ({level.name.lower()})")
 
+    def _arm(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(self._interval, self._tick)
+
     def _tick(self) -> None:
-        self.start()
+        self._arm()
         self.look()
 
     def _resident(self, worker: WorkerHandle) -> Resident:

@@ -1,10 +1,13 @@
 """Measure what the supervisor adds: first byte and events per CPU second, against the worker's own socket.
 
-Where nginx is installed, it relays the same requests to the same worker for comparison.
+Where nginx is installed, it relays the same requests to the same worker for comparison, on a loopback port as the
+supervisor does.
 """
 
 import asyncio
+import os
 import shutil
+import socket
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -19,12 +22,12 @@ from benchmarks.report import Report
 _STREAMS = 16
 _TOKENS = 200
 _NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+{user}daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
 events {{ worker_connections 512; }}
 http {{
   access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p; fastcgi_temp_path {folder}/f;
   uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  server {{ listen unix:{folder}/front.sock;
+  server {{ listen 127.0.0.1:{port};
     location / {{ proxy_pass http://unix:{worker}:; proxy_buffering off; proxy_http_version 1.1; }} }}
 }}
 """
@@ -48,7 +51,9 @@ async def run(runs: int = 200) -> Report:
             pids = {"supervisor": running.pid}
             if shutil.which("nginx"):
                 front, pids["nginx"] = await stack.enter_async_context(_nginx(worker))
-                clients["nginx"] = await stack.enter_async_context(_over(front))
+                clients["nginx"] = await stack.enter_async_context(
+                    httpx.AsyncClient(base_url=front, timeout=300)
+                )
             for _ in range(runs):
                 for name, client in clients.items():
                     report.add(name, await first_token(client, "tiny"))
@@ -77,19 +82,32 @@ async def _over(socket: Path) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @asynccontextmanager
-async def _nginx(worker: Path) -> AsyncIterator[tuple[Path, int]]:
+async def _nginx(worker: Path) -> AsyncIterator[tuple[str, int]]:
     folder = Path(tempfile.mkdtemp(prefix="mlxd-nginx-", dir="/tmp"))
-    (folder / "conf").write_text(_NGINX.format(folder=folder, worker=worker))
+    port = _free_port()
+    # Started by root it would leave the worker's socket to a user who may not open it.
+    user = "user root; " if os.geteuid() == 0 else ""
+    text = _NGINX.format(folder=folder, worker=worker, port=port, user=user)
+    (folder / "conf").write_text(text)
     process = await asyncio.create_subprocess_exec("nginx", "-c", str(folder / "conf"))
     try:
-        while not (folder / "front.sock").exists():  # noqa: ASYNC110  # nginx tells nobody
+        workers: list[psutil.Process] = []
+        while not workers or not (folder / "pid").exists():  # nginx tells nobody
             await asyncio.sleep(0.05)
-        workers = psutil.Process(process.pid).children()
-        yield folder / "front.sock", workers[0].pid if workers else process.pid
+            if process.returncode is not None:
+                raise RuntimeError((folder / "error.log").read_text())
+            workers = psutil.Process(process.pid).children()
+        yield f"http://127.0.0.1:{port}", workers[0].pid
     finally:
         process.terminate()
         await process.wait()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 async def _events(client: httpx.AsyncClient, pid: int) -> float:
