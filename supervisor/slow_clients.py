@@ -5,7 +5,6 @@ A stream that nobody reads needs no deadline to be bounded: nothing more is take
 
 import asyncio
 
-import h11
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -44,8 +43,7 @@ class PatientProtocol(H11Protocol):
 
     def _watch(self) -> None:
         is_free = self.cycle is None or self.cycle.response_complete
-        begun = bool(self.conn.trailing_data[0]) or self.conn.their_state is h11.SEND_BODY
-        if is_free and begun:
+        if is_free and (self._is_in_headers() or self._is_in_body()):
             self._expect()
         else:
             self._rest()
@@ -60,9 +58,16 @@ class PatientProtocol(H11Protocol):
             self._headers_timer = None
 
     def _too_late(self) -> None:
-        if self.conn.trailing_data[0] and self.conn.our_state is h11.IDLE:
+        if self._is_in_headers() and not self._is_in_body():
             self.transport.write(_TOO_LATE)
         self.transport.close()
+
+    def _is_in_headers(self) -> bool:
+        return bool(self.conn.trailing_data[0])
+
+    def _is_in_body(self) -> bool:
+        """Tell whether the body of a request goes on, which may be answered already."""
+        return self.cycle is not None and self.cycle.more_body
 
 
 def protocol(patience: float) -> type[H11Protocol]:

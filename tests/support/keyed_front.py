@@ -58,7 +58,7 @@ class KeyedFront:
         body: dict[str, Any] = {"model": MODEL}
         if not path.startswith("/v1/models/"):
             body |= {"messages": [], "input": "hi", "prompt": "hi"}
-        given: dict[str, Any] = {"json": body} if method in ("POST", "PUT", "PATCH") else {}
+        given: dict[str, Any] = {"json": body} if method in ("POST", "DELETE") else {}
         async with self.client.stream(method, path, headers=headers, **given | more) as response:
             if response.status_code < 400:
                 return response, None
