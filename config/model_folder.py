@@ -14,7 +14,9 @@ from mlxd.config.model_kind import architecture, kind_of
 from mlxd.config.window import context_length
 from mlxd.protocol.kinds import ModelKind
 
-SERVED = frozenset({ModelKind.TEXT, ModelKind.EMBEDDING, ModelKind.RERANK})
+SERVED = frozenset(
+    {ModelKind.TEXT, ModelKind.EMBEDDING, ModelKind.RERANK, ModelKind.TRANSCRIPTION}
+)
 """Kinds a worker has an engine for."""
 _TOKENIZERS = {
     "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json",

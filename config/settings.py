@@ -115,6 +115,13 @@ class Responses(Section, frozen=True, kw_only=True):
     """Bytes they may take on disk; the ones not used for longest go first."""
 
 
+class Media(Section, frozen=True, kw_only=True):
+    """Limit what uploads may ask for."""
+
+    max_audio: Interval
+    """Longest recording to transcribe."""
+
+
 class PromptCache(Section, frozen=True, kw_only=True):
     """Limit what a model's finished prompts may keep; None = as under defaults, 0 = nothing."""
 
@@ -162,6 +169,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """How every model is treated unless its own entry says otherwise."""
     responses: Responses
     """What is kept of responses and conversations."""
+    media: Media
+    """What uploads may ask for."""
     demo: bool
     """Serve the embedded model."""
     hub: bool

@@ -38,5 +38,17 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes they may take on disk, 0 = none."""
     prompt_cache_folder: str | None = None
     """Where all models keep theirs; None = not on disk."""
+    longest_audio: float | None = None
+    """Seconds of sound that one upload may have, None = any number."""
+    fetch_urls: bool = False
+    """Fetch pictures that a request names by address."""
+    largest_image: int = 20_000_000
+    """Bytes of one picture's file."""
+    most_pixels: int = 40_000_000
+    """Pixels of one picture."""
+    fetch_timeout: float = 20.0
+    """Seconds that fetching one may take."""
+    trust_remote_code: bool = False
+    """Let the model's folder run code of its own."""
     tokenizer_only: bool = False
     """Read no weights and answer nothing but how many tokens a prompt has."""

@@ -9,6 +9,7 @@ import msgspec
 from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
 from mlxd.protocol.spec import WorkerSpec
+from mlxd.protocol.units import NEVER
 from mlxd.supervisor.budget import Budget, Gauges
 from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.costs import Costs
@@ -190,6 +191,7 @@ def _worker_specs(
             context_length=spec.context_length,
             chat_template=spec.chat_template,
             adapter=str(spec.adapter) if spec.adapter else None,
+            longest_audio=None if settings.media.max_audio == NEVER else settings.media.max_audio,
             prompt_cache_memory=spec.prompt_cache.memory or 0,
             prompt_cache_disk=spec.prompt_cache.disk or 0,
             prompt_cache_folder=str(state_dir / _PROMPT_CACHE) if state_dir else None,

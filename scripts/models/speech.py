@@ -31,7 +31,9 @@ def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None
     (folder / "voices").mkdir(exist_ok=True)
     for name in VOICES:
         prompt = mx.random.normal((1, 4, _WIDTH))
-        mx.save_safetensors(str(folder / "voices" / f"{name}.safetensors"), {"audio_prompt": prompt})
+        mx.save_safetensors(
+            str(folder / "voices" / f"{name}.safetensors"), {"audio_prompt": prompt}
+        )
 
 
 def _letters() -> Tokenizer:

@@ -1,7 +1,7 @@
 """Write a tiny Whisper: all of a real one's tokens and frames, next to no weights; `whisper_bare` has no tokenizer."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
@@ -26,22 +26,24 @@ def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None
     write_json(folder / "config.json", config)
     mx.random.seed(seed)
     model = Model(ModelDimensions.from_dict(config), mx.float32)
-    weights = {name: _drawn(name, value) for name, value in tree_flatten(model.parameters())}
+    leaves = cast(list[tuple[str, mx.array]], tree_flatten(model.parameters()))
+    weights = {name: _drawn(name, value) for name, value in leaves}
     mx.save_safetensors(str(folder / "weights.safetensors"), weights, metadata={"format": "mlx"})
     if kind != "whisper_bare":
         _save_processor(folder, config)
 
 
 def _drawn(name: str, value: mx.array) -> mx.array:
+    drawn: mx.array = value
     if name == "decoder.ln.weight":  # signs: or a token would most likely be followed by itself
-        return mx.where(mx.random.uniform(shape=value.shape) < 0.5, -1.0, 1.0)
-    if name == "decoder.positional_embedding":
-        return mx.random.normal(value.shape) * _SURE / value.shape[-1] ** 0.5
-    if name == "decoder.token_embedding.weight":
-        return value * _SURE
-    if "cross_attn.value" in name or "cross_attn.out" in name:
-        return value * _HEARS
-    return value
+        drawn = mx.where(mx.random.uniform(shape=value.shape) < 0.5, -1.0, 1.0)
+    elif name == "decoder.positional_embedding":
+        drawn = mx.random.normal(value.shape) * _SURE / value.shape[-1] ** 0.5
+    elif name == "decoder.token_embedding.weight":
+        drawn = value * _SURE
+    elif "cross_attn.value" in name or "cross_attn.out" in name:
+        drawn = value * _HEARS
+    return drawn
 
 
 def _save_processor(folder: Path, config: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from mlxd.config.environment import variables
 from mlxd.config.load import load
 from mlxd.config.settings import (
     Defaults,
+    Media,
     Memory,
     ModelEntry,
     PromptCache,
@@ -97,6 +98,7 @@ def settings(draw: st.DrawFn) -> Settings:
             Defaults,
         ),
         responses=draw(st.builds(Responses, max_stored=st.integers(0, 10**6), max_bytes=SIZE)),
+        media=draw(st.builds(Media, max_audio=SECONDS)),
         demo=draw(st.booleans()),
         hub=draw(st.booleans()),
         models=tuple(entries),

@@ -12,9 +12,13 @@ ALLOWED = {
     "protocol": {"msgspec", "mlxd.protocol"},
     "config": {"msgspec", "yaml", "mlxd.protocol", "mlxd.config"},
     "supervisor": {
-        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "psutil", "python_multipart", "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
+        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "psutil", "python_multipart",
+        "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
-    "workers": {*WEB, "llguidance", "mlx", "mlx_lm", "msgspec", "numpy", "mlxd.protocol", "mlxd.workers"},
+    "workers": {
+        *WEB, "av", "llguidance", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec", "numpy", "scipy",
+        "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
+    },
 }  # fmt: skip
 """What each folder may import beside the standard library; `click` only under supervisor/cli/."""
 FOLDERS = tuple(ALLOWED)

@@ -70,6 +70,7 @@ ENGINES: Mapping[ModelKind, Entry] = {
     ModelKind.TEXT: Entry("mlxd.workers.kinds.text"),
     ModelKind.EMBEDDING: Entry("mlxd.workers.kinds.embedding", extra="embeddings"),
     ModelKind.RERANK: Entry("mlxd.workers.kinds.rerank", extra="embeddings"),
+    ModelKind.TRANSCRIPTION: Entry("mlxd.workers.kinds.transcription", extra="audio"),
 }
 TOKENIZER = Entry("mlxd.workers.kinds.tokenizer")
 

@@ -23,7 +23,8 @@ class BundledTokenizer:
 
     def __init__(self, words: Tokenizer) -> None:
         self._words = words
-        self.eos_token_id = self.unk_token_id = words.token_to_id(_END)
+        self.unk_token_id = -1
+        self.eos_token_id = self.unk_token_id = self.convert_tokens_to_ids(_END)
 
     def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:
         """Return the text's token ids."""
