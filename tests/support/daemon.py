@@ -57,6 +57,11 @@ class Home:
         return self.folder / "logs"
 
     @property
+    def run_dir(self) -> Path:
+        """Where the workers' sockets are."""
+        return self._run_dir
+
+    @property
     def config_file(self) -> Path:
         """Where `mlxctl init` writes and `mlxd` reads."""
         return self.folder / "config.yaml"

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import click
 import pytest
 import yaml
 from starlette.routing import Route
 from support.source import ALLOWED, ROOT
 
 from mlxd.config.load import DEFAULTS, load
+from mlxd.config.settings import ModelEntry
 from mlxd.protocol import errors
 from mlxd.protocol.errors import ConfigError, MlxdError
 from mlxd.protocol.lifecycle import LEGAL, WorkerState
@@ -46,6 +48,7 @@ def test_every_table_is_compared_with_the_code() -> None:
         "| setting | default | meaning |",
         "| command | does |",
         "| exit code | meaning |",
+        "| from | there | here |",
         "| route | does |",
         "| HTTP | code | says |",
         "| state | means | may become |",
@@ -87,6 +90,35 @@ def test_shared_options_and_their_variables() -> None:
     for option in mlxctl.params:
         for word in (*option.opts, option.envvar):
             assert word is None or word == "--version" or f"`{word}`" in README
+
+
+def test_what_other_servers_have_is_here_under_names_that_exist() -> None:
+    settings = dict(flat(yaml.safe_load(DEFAULTS.read_text())))
+    settings |= {f"models.{name}": None for name in ModelEntry.__struct_fields__}
+    routes = {code(cell)[0] for cell, _ in table("| route | does |")}
+    servers = set()
+    for server, _, here in table("| from | there | here |"):
+        servers.add(server)
+        for word in code(here):
+            if word.startswith("mlxctl "):
+                assert is_command(word.split()[1:]), word
+            elif re.fullmatch(r"[a-z]+\.\w+", word):
+                assert word in settings, word
+            elif " /" in word:
+                assert word in routes, word
+    assert len(servers) == 5
+
+
+def is_command(words: list[str]) -> bool:
+    """Tell whether a line, options included, is one of `mlxctl`."""
+    command: click.Command = mlxctl
+    while words and isinstance(command, click.Group):
+        found = command.commands.get(words[0])
+        if found is None:
+            return False
+        command, words = found, words[1:]
+    known = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    return set(words) <= known
 
 
 def test_exit_codes() -> None:
