@@ -3,6 +3,8 @@
 import asyncio
 import gc
 import os
+from collections import Counter
+from collections.abc import Callable
 
 import psutil
 import pytest
@@ -14,21 +16,22 @@ from support.tiny_models import folder
 from mlxd.protocol.lifecycle import ALIVE
 
 SHORT_S, LONG_S = 20.0, 300.0
+Tally = Callable[[str, Counter[str]], None]
 CLIENTS = 12
 
 
 @pytest.mark.timeout(200)
-async def test_a_short_storm_loses_no_request() -> None:
-    await weather(SHORT_S, seed=1)
+async def test_a_short_storm_loses_no_request(tally: Tally) -> None:
+    await weather(SHORT_S, 1, tally)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-async def test_a_storm_of_five_minutes_loses_no_request() -> None:
-    await weather(LONG_S, seed=2)
+async def test_a_storm_of_five_minutes_loses_no_request(tally: Tally) -> None:
+    await weather(LONG_S, 2, tally)
 
 
-async def weather(seconds: float, seed: int) -> None:
+async def weather(seconds: float, seed: int, tally: Tally) -> None:
     """Let it rage for so long, then look for survivors and leftovers."""
     before = open_files()
     with run_directory() as place:
@@ -47,7 +50,8 @@ async def weather(seconds: float, seed: int) -> None:
             raging.over.set()
             await asyncio.wait_for(asyncio.gather(*actors), 150)
             workers = raging.pool.workers()
-        print(f"\n{dict(raging.outcomes)}\n{dict(raging.deeds)}")
+        tally("requests", raging.outcomes)
+        tally("deeds", raging.deeds)
         assert raging.outcomes["answered"] > 0
         assert not [outcome for outcome in raging.outcomes if outcome.startswith("DEFECT")]
         assert all(not worker.life.leases for worker in workers)

@@ -108,7 +108,7 @@ class Storm:
                     "ignore_eos": True,
                 }
                 patience = self.chance.choice((None, None, None, 1, 3))
-                self.outcomes[await _outcome(client, body, patience)] += 1
+                self.outcomes[await outcome(client, body, patience)] += 1
 
     async def killer(self) -> None:
         """Kill, freeze or unload a worker, or change the configuration, about once a second."""
@@ -128,7 +128,7 @@ class Storm:
             self.deeds[deed] += 1
 
 
-async def _outcome(client: httpx.AsyncClient, body: dict[str, object], patience: int | None) -> str:
+async def outcome(client: httpx.AsyncClient, body: dict[str, object], patience: int | None) -> str:
     """Return what became of a request: answered, left, an error of ours; anything else is a defect."""
     events: list[str] = []
     try:
