@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ from support.daemon import Daemon
 from support.deadline import until
 from support.tiny_models import folder
 
+from mlxd.supervisor import memory
+
 CYCLES = 50
+SLACK = 5 << 20
+"""What the supervisor may take for itself over all cycles."""
 CLIENTS = 2000
 BODY: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Hello"}],
@@ -30,6 +35,29 @@ def ask(daemon: Daemon, model: str) -> str:
 def resident(pid: int) -> int:
     """Return the bytes a process holds."""
     return int(psutil.Process(pid).memory_info().rss)
+
+
+def ours(pid: int) -> int:
+    """Return the bytes that the daemon and all its processes cost the machine."""
+    tree = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    return sum(memory.footprint(process.pid) for process in tree)
+
+
+def host_is_back(start: int, others_start: int, pid: int) -> bool:
+    """Tell whether the machine has its memory again, but for what processes that are not ours took meanwhile."""
+    machine = psutil.virtual_memory()
+    missing = start - machine.available
+    return missing - max(0, others(pid) - others_start) <= machine.total // 100
+
+
+def others(pid: int) -> int:
+    """Return what all processes hold that are not the daemon's."""
+    own = {pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))}
+    held = 0
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            held += 0 if process.pid in own else process.memory_info().rss
+    return held
 
 
 def open_files(pid: int) -> int:
@@ -56,10 +84,17 @@ def test_a2_fifty_swaps_over_three_models_leave_no_memory_descriptor_or_socket(
 
     for number in range(2 * len(models)):
         cycle(number)
-    before = resident(daemon.pid)
+    before, tree = resident(daemon.pid), ours(daemon.pid)
     files = open_files(daemon.pid)
     for number in range(CYCLES):
+        free, others_before = psutil.virtual_memory().available, others(daemon.pid)
         cycle(number)
+        until(lambda: ours(daemon.pid) < tree + SLACK, within=30, what="our processes are as small")
+        until(
+            lambda free=free, held=others_before: host_is_back(free, held, daemon.pid),  # type: ignore[misc]
+            within=60,
+            what="the host has its memory back",
+        )
 
     assert resident(daemon.pid) - before < 5 << 20
     until(lambda: open_files(daemon.pid) <= files, within=10, what="descriptors are back")
