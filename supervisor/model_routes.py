@@ -1,5 +1,6 @@
 """Serve the calls that a model answers: find it, wait for its worker, pass the request on."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ COUNTING = {
 }
 """The same for the routes that need no model but its tokenizer."""
 
+_WAITING = b"x-mlxd-waiting"
+_NOTEWORTHY_S = 0.05
+"""A wait that is over sooner is not explained."""
 _PASSED_ON = (b"content-type", b"accept", b"user-agent")
 """What a worker may want to know; keys and cookies are none of its business."""
 
@@ -108,15 +112,24 @@ class ModelCall:
         spec, head = asked.spec, asked.head
         target, headers = _target(scope), passed_on(scope)
 
+        def explain() -> None:
+            if text := self.pool.note(spec.id):
+                plain = " ".join(text.split()).encode("ascii", "replace")
+                answer.extra_headers = [(_WAITING, plain)]
+
         async def attempt() -> None:
             nonlocal wish
             asked_at = time.monotonic()
+            asking = asyncio.get_running_loop().call_later(_NOTEWORTHY_S, explain)
             async with wait(
                 spec, keep_alive=head.keep_alive, priority=wish.priority, patience=wish.patience
             ) as lease:
                 waited = time.monotonic() - asked_at
                 wish = wish.after(waited)
-                answer.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]
+                asking.cancel()
+                queued = (b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))
+                answer.extra_headers = [h for h in answer.extra_headers if h[0] == _WAITING]
+                answer.extra_headers.append(queued)
                 timed = [*headers, (b"x-mlxd-queued-ns", b"%d" % round(waited * 1e9))]
                 await upstream.relay(lease, upstream.Call(target, timed, asked.content), answer)
 

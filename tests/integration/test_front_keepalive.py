@@ -60,6 +60,20 @@ async def test_a_stream_in_the_queue_hears_what_it_waits_for() -> None:
             assert await anext(response.aiter_raw()) == b": loading 40% eta 12s\n\n"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_says_in_a_header_what_it_waited_for(stream: bool) -> None:
+    async with running_front(gate=False) as front:
+        front.pool.notes[MODEL] = "loading 40%\n\neta 12s"
+        sent = front.client.post("/v1/chat/completions", json=front.chat(stream=stream))
+        asking = asyncio.create_task(sent)
+        await eventually(lambda: front.pool.waiting)
+        await asyncio.wait((asking,), timeout=0.5)
+        front.pool.gate.set()
+        response = await asking
+    assert response.headers["x-mlxd-waiting"] == "loading 40% eta 12s"
+    assert int(response.headers["x-mlxd-queued-ms"]) > 0
+
+
 async def test_an_answer_says_how_long_it_waited_for_its_worker() -> None:
     async with running_front() as front:
         response = await front.client.post("/v1/chat/completions", json=front.chat(stream=False))
