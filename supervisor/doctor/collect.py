@@ -142,18 +142,30 @@ def _service(
     agent: dict[str, Any] = {}
     if written and found.kind == "launchd":
         agent = _agent(written)
-    # Options of `mlxctl install` stand in the file alone; what else differs makes it old.
-    words = agent.get("ProgramArguments", program)
-    wanted = found.text(plan.plan(words, settings, paths, env)) if settings else None
     return ServiceFacts(
         kind=found.kind,
         file=str(found.file),
         installed=written is not None,
-        is_current=written is None or wanted is None or written == wanted,
+        is_current=written is None
+        or settings is None
+        or _is_current(written, found, program, settings, paths, env),
         state=state,
         file_process_type=agent.get("ProcessType", "unset") if agent else None,
         file_exit_timeout=agent.get("ExitTimeOut", 5) if agent else None,
     )
+
+
+def _is_current(
+    written: bytes,
+    found: Control,
+    program: list[str],
+    settings: Settings,
+    paths: Paths,
+    env: Mapping[str, str],
+) -> bool:
+    """Tell whether `mlxctl install` would write the same; the options it was given stand in the file alone."""
+    plans = (plan.plan(program, settings, paths, env, with_secrets=w) for w in (False, True))
+    return any(found.same(written, found.text(wanted)) for wanted in plans)
 
 
 def _agent(written: bytes) -> dict[str, Any]:

@@ -43,6 +43,10 @@ class Control(Protocol):
         """Return the file's content."""
         ...
 
+    def same(self, one: bytes, other: bytes) -> bool:
+        """Tell whether two such files differ at most in the program's options."""
+        ...
+
     def state(self) -> State:
         """Ask how it stands."""
         ...

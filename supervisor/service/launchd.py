@@ -42,6 +42,10 @@ class Launchd:
         """Return the property list."""
         return plistlib.dumps(agent(service))
 
+    def same(self, one: bytes, other: bytes) -> bool:
+        """Tell whether two property lists differ at most in the program's options."""
+        return _without_options(one) == _without_options(other)
+
     def state(self) -> State:
         """Read `launchctl print`."""
         for domain in self._domains():
@@ -114,6 +118,14 @@ def agent(service: Service) -> dict[str, object]:
         "SoftResourceLimits": {"NumberOfFiles": OPEN_FILES, "Core": 0},
         "HardResourceLimits": {"NumberOfFiles": MOST_OPEN_FILES},
     }
+
+
+def _without_options(text: bytes) -> object:
+    try:
+        read = plistlib.loads(text)
+        return {**read, "ProgramArguments": read["ProgramArguments"][:1]}
+    except (plistlib.InvalidFileException, ValueError, KeyError, TypeError):
+        return text
 
 
 def state_of(text: str) -> State:

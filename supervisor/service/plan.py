@@ -33,7 +33,6 @@ _KEPT = frozenset(
         "HF_HUB_OFFLINE",
         "HF_TOKEN_PATH",
         "HUGGINGFACE_HUB_CACHE",
-        "LANG",
         "XDG_CACHE_HOME",
         "XDG_CONFIG_HOME",
         "XDG_STATE_HOME",

@@ -26,6 +26,10 @@ class Systemd:
         """Return the unit."""
         return unit(service).encode()
 
+    def same(self, one: bytes, other: bytes) -> bool:
+        """Tell whether two units differ at most in the program's options."""
+        return _without_options(one) == _without_options(other)
+
     def state(self) -> State:
         """Read `systemctl show`."""
         done = call([*self._line, "show", UNIT, *(f"--property={name}" for name in _ASKED)])
@@ -82,6 +86,11 @@ LimitCORE=0
 [Install]
 WantedBy=default.target
 """
+
+
+def _without_options(text: bytes) -> list[bytes]:
+    lines = text.splitlines()
+    return [line.split(b" ")[0] if line.startswith(b"ExecStart=") else line for line in lines]
 
 
 def _percent(text: str) -> str:

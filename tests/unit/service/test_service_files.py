@@ -11,8 +11,8 @@ import pytest
 
 from mlxd.config.load import load
 from mlxd.config.paths import Paths
-from mlxd.supervisor.service import launchd, systemd
-from mlxd.supervisor.service.control import State
+from mlxd.supervisor.service import control, launchd, systemd
+from mlxd.supervisor.service.control import Control, ServiceError, State
 from mlxd.supervisor.service.launchd import Launchd
 from mlxd.supervisor.service.plan import Service, exit_timeout, plan
 from mlxd.supervisor.service.systemd import Systemd
@@ -102,6 +102,59 @@ def test_what_systemctl_shows_is_read() -> None:
     text = "UnitFileState=enabled\nActiveState=active\nMainPID=7\nTimeoutStopUSec=2min 15s\n"
     assert systemd.state_of(text) == State(True, True, 7, None, 135)
     assert systemd.state_of("UnitFileState=\nActiveState=inactive\nMainPID=0\n") == State(False)
+
+
+@pytest.mark.parametrize(
+    "kind", [Launchd("launchctl", Path("/"), 1), Systemd("systemctl", Path("/"))]
+)
+def test_two_files_are_the_same_when_only_options_differ(kind: Control) -> None:
+    plain = service()
+    optioned = replace(plain, program=(*plain.program, "--port", "1"))
+    later = replace(plain, exit_timeout=999)
+    moved = replace(plain, program=("/new/bin/mlxd",))
+    assert kind.same(kind.text(plain), kind.text(optioned))
+    assert not kind.same(kind.text(plain), kind.text(later))
+    assert not kind.same(kind.text(plain), kind.text(moved))
+    assert not kind.same(b"broken", kind.text(plain))
+
+
+SYSTEMCTL = """#!/bin/sh
+echo "$*" >> "$0.calls"
+case "$*" in *show*) printf 'UnitFileState=%s\\nActiveState=active\\nMainPID=5\\n' "$(cat "$0.enabled")";;
+*disable*) : > "$0.enabled";; *enable*) echo enabled > "$0.enabled";; *fails*) echo no bus >&2; exit 1;; esac
+"""
+
+
+def test_systemd_is_asked_in_its_own_words(tmp_path: Path) -> None:
+    program = tmp_path / "systemctl"
+    program.write_text(SYSTEMCTL)
+    program.chmod(0o755)
+    (tmp_path / "systemctl.enabled").touch()
+    found = control.of_user(
+        {"HOME": str(tmp_path), "MLXD_SYSTEMCTL": str(program)}, platform="linux"
+    )
+    assert found.file == tmp_path / ".config/systemd/user/mlxd.service"
+    assert not found.state().loaded
+    found.install()
+    assert found.state() == State(True, True, 5)
+    found.start()
+    found.stop()
+    found.forget()
+    calls = (tmp_path / "systemctl.calls").read_text().splitlines()
+    changes = [line.removeprefix("--user ") for line in calls if "show" not in line]
+    unit = "mlxd.service"
+    assert changes == ["daemon-reload", f"enable {unit}", f"start {unit}", f"start {unit}",
+                       f"stop --no-block {unit}", f"disable {unit}", f"stop --no-block {unit}"]  # fmt: skip
+
+
+def test_what_the_system_refuses_is_said_in_its_words(tmp_path: Path) -> None:
+    program = tmp_path / "tool"
+    program.write_text("#!/bin/sh\necho no bus >&2; exit 1\n")
+    program.chmod(0o755)
+    with pytest.raises(ServiceError, match="no bus"):
+        control.demand([str(program), "start"])
+    with pytest.raises(ServiceError, match="cannot be run"):
+        control.call([str(tmp_path / "none")])
 
 
 ODD = replace(
