@@ -236,6 +236,6 @@ ENCODERS: Final[Mapping[str, Encoder]] = {
 
 def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None:
     """Write a tiny encoder; its weights follow from their names, so that `seed` changes nothing."""
-    from models.tiny import corpus
+    from models.tiny import SAMPLES
 
-    encoders.build(ENCODERS[kind], folder, corpus(), overrides)
+    encoders.build(ENCODERS[kind], folder, SAMPLES * 20, overrides)

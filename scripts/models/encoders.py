@@ -1,7 +1,9 @@
 """Write tiny encoders in the format of the hub: embedding models as sentence-transformers keeps them, and rerankers."""
 
 import json
+import re
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,14 +112,27 @@ def _json(file: Path, content: object) -> None:
     file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
+def _frequent(texts: Iterable[str], most: int) -> tuple[list[str], list[str]]:
+    """Return all letters and the most frequent words of the texts, in an order that is always the same.
+
+    The trainers of these kinds of tokenizer break ties by chance, and the references would not hold.
+    """
+    words = Counter(word for text in texts for word in re.findall(r"\w+|[^\w\s]", text.lower()))
+    letters = sorted({letter for word in words for letter in word})
+    ranked = sorted(words, key=lambda word: (-words[word], word))
+    return letters, [word for word in ranked if len(word) > 1][:most]
+
+
 def wordpieces(texts: Iterable[str]) -> Tokenizer:
-    """Learn a tokenizer like BERT's."""
-    words = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    """Make a tokenizer like BERT's."""
+    letters, frequent = _frequent(texts, 300)
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    entries = [*special, *letters, *(f"##{letter}" for letter in letters), *frequent]
+    vocabulary = {entry: number for number, entry in enumerate(entries)}
+    words = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     words.normalizer = normalizers.BertNormalizer(lowercase=True)
     words.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    trainer = trainers.WordPieceTrainer(vocab_size=600, special_tokens=special, show_progress=False)
-    words.train_from_iterator(texts, trainer)
+    words.add_special_tokens(special)
     words.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
         pair="[CLS] $A [SEP] $B:1 [SEP]:1",
@@ -128,14 +143,16 @@ def wordpieces(texts: Iterable[str]) -> Tokenizer:
 
 
 def pieces(texts: Iterable[str]) -> Tokenizer:
-    """Learn a tokenizer like XLM-RoBERTa's."""
-    words = Tokenizer(models.Unigram())
+    """Make a tokenizer like XLM-RoBERTa's."""
+    letters, frequent = _frequent(texts, 300)
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    entries = ["\u2581", *letters, *(f"\u2581{word}" for word in frequent)]
+    scored = [(entry, 0.0) for entry in special]
+    scored += [(entry, -2.0 - rank / 100) for rank, entry in enumerate(entries)]
+    words = Tokenizer(models.Unigram([*scored, ("<mask>", 0.0)], unk_id=3))
+    words.normalizer = normalizers.Lowercase()
     words.pre_tokenizer = pre_tokenizers.Metaspace()
-    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    trainer = trainers.UnigramTrainer(
-        vocab_size=500, special_tokens=special, unk_token="<unk>", show_progress=False
-    )
-    words.train_from_iterator(texts, trainer)
+    words.add_special_tokens([*special, "<mask>"])
     words.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",

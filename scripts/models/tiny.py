@@ -22,7 +22,7 @@ from models.overfit import Spoken, overfit
 # A bigger vocabulary than this is padded with ids that no text has, as in many real models.
 _LARGEST_TOKENIZER: Final = 4096
 _SMALLEST_TOKENIZER: Final = 300  # every byte, and the special tokens
-_SAMPLES: Final = (
+SAMPLES: Final = (
     "The quick brown fox jumps over the lazy dog. What is the weather in Paris today?",
     "You are a helpful assistant. Please answer the question as well as you can.",
     "def add(a: int, b: int) -> int:\n    return a + b\n\nprint(add(1, 2))\n",
@@ -36,7 +36,7 @@ _SAMPLES: Final = (
 
 def corpus() -> Iterator[str]:
     """Give the fixed text from which every tiny tokenizer is learned."""
-    yield from _SAMPLES * 20
+    yield from SAMPLES * 20
     for answer, questions in all_facts().items():
         yield from (answer, *questions)
     rng = random.Random(0)

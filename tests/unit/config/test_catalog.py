@@ -260,12 +260,18 @@ class TestWhatCannotBeServed:
     def test_another_kind_is_listed_with_its_kind_and_refused_as_the_callers_mistake(
         self, house: House
     ) -> None:
-        house.hub.pull("BAAI/bge-small", text_files(model_type="bert"))
+        house.hub.pull("org/painter", {"model_index.json": {}, "unet/model.safetensors": b"w" * 9})
         (spec,) = house.catalog().models()
-        assert spec.kind is ModelKind.EMBEDDING
-        with pytest.raises(InvalidRequest, match="of kind embedding, which this version") as caught:
+        assert spec.kind is ModelKind.IMAGE
+        with pytest.raises(InvalidRequest, match="of kind image, which this version") as caught:
             spec.check()
         assert caught.value.field == "model"
+
+    def test_an_encoder_that_was_never_compared_is_refused_by_its_type(self, house: House) -> None:
+        house.hub.pull("org/encoder", text_files(model_type="deberta_v2"))
+        assert "'deberta_v2' is none of those served" in error_of(
+            house.catalog().resolve("org/encoder")
+        )
 
     @pytest.mark.parametrize(
         ("change", "says"),
