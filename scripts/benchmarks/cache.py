@@ -15,7 +15,7 @@ from benchmarks.report import Plot, Report
 TURNS = 5
 _REPLY = 48
 _NEWS = 100
-_SIZE = ("--hidden", "256", "--layers", "4")
+_SIZE = ("--hidden", "128", "--layers", "3")
 _DISK, _MEMORY = f"{MLXD}, disk", f"{MLXD}, memory only"
 Talk = list[dict[str, str]]
 

@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks import openblas
 from benchmarks.contenders import MLXD, Contender, contenders
@@ -13,7 +14,7 @@ from benchmarks.report import Plot, Report, percentile
 
 STREAMS = (1, 8, 32, 64)
 _TOKENS = 128
-_SAMPLING = {"temperature": 0.7, "top_p": 0.95}
+_SAMPLING: dict[str, Any] = {"temperature": 0.7, "top_p": 0.95}
 _PROMPT = "Tell me about the weather in Paris, the quick brown fox and number {}, please."
 
 

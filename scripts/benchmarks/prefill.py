@@ -15,7 +15,7 @@ from benchmarks.stream import Stream
 _ANSWER = 2000
 """Tokens the running stream may make while the other joins; it is left when that has begun."""
 _STEADY = 20
-_SIZE = ("--hidden", "256", "--layers", "4")
+_SIZE = ("--hidden", "128", "--layers", "3")
 
 
 async def run(

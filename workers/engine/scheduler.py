@@ -7,11 +7,11 @@ BLOCK = 256
 """Caches grow by this many tokens at a time."""
 ALONE = (128, 2048)
 """Fewest and most prompt tokens of one step while nothing decodes."""
-SHARED = (128, 512)
+SHARED = (64, 512)
 """The same while rows decode: what they wait between two of their tokens."""
 ALONE_SECONDS = 1.0
 """How long a step may take while nothing decodes: the time a cancel, a stop or a short newcomer waits."""
-SHARED_SECONDS = 0.2
+SHARED_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)

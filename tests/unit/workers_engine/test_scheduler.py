@@ -83,9 +83,9 @@ def test_a_plan_that_sends_rows_back_admits_none() -> None:
         (True, None, 512),
         (False, 1e9, 2048),
         (True, 1e9, 512),
-        (True, 1, 128),
+        (True, 1, 64),
         (False, 1, 128),
-        (True, 1000, 200),
+        (True, 1000, 100),
         (False, 1000, 1000),
     ],
 )
