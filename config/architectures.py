@@ -47,3 +47,21 @@ def why_not(config: Mapping[str, object]) -> str | None:
     if known and RENAMED.get(model_type, model_type) not in known:
         return f"this version of mlx-lm does not know the model type {model_type!r}"
     return None
+
+
+SEEING = frozenset(
+    {
+        "gemma3", "idefics3", "lfm2_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl",
+        "qwen3_vl_moe", "smolvlm",
+    }
+)  # fmt: skip
+"""Types that were seen to say the same in a batch as alone, and those that share their code."""
+
+
+def why_blind(config: Mapping[str, object]) -> str | None:
+    """Return why a model that sees cannot be served, None where nothing speaks against it."""
+    model_type = str(config.get("model_type") or "").lower().replace("-", "_")
+    if model_type in SEEING:
+        return None
+    known = ", ".join(sorted(SEEING))
+    return f"models of type {model_type!r} that see are not served; those of {known} are"

@@ -15,7 +15,13 @@ from mlxd.config.window import context_length
 from mlxd.protocol.kinds import ModelKind
 
 SERVED = frozenset(
-    {ModelKind.TEXT, ModelKind.EMBEDDING, ModelKind.RERANK, ModelKind.TRANSCRIPTION}
+    {
+        ModelKind.TEXT,
+        ModelKind.VISION,
+        ModelKind.EMBEDDING,
+        ModelKind.RERANK,
+        ModelKind.TRANSCRIPTION,
+    }
 )
 """Kinds a worker has an engine for."""
 _TOKENIZERS = {
@@ -113,6 +119,8 @@ def _missing(path: Path, names: Set[str], kind: ModelKind | None) -> str | None:
 def _unusable(config: dict[str, object], kind: ModelKind | None) -> str | None:
     if kind is None:
         return "its config.json fits no kind of model that mlxd knows"
+    if kind is ModelKind.VISION:
+        return architectures.why_blind(config)
     if kind is ModelKind.EMBEDDING:
         return architectures.why_no_encoder(config, architectures.EMBEDDERS)
     if kind is ModelKind.RERANK:

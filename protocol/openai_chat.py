@@ -12,12 +12,23 @@ from mlxd.protocol.openai_output import OutputFields
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
 
+class ImageUrl(msgspec.Struct, frozen=True):
+    """Name a picture: by a data: URI, or by an address."""
+
+    url: str
+    detail: str | None = None
+    max_pixels: int | None = None
+    """What it is scaled down to; not OpenAI's, but what models with pictures of any size are asked for."""
+
+
 class ContentPart(msgspec.Struct, frozen=True):
     """Hold one part of a message's content; what `type` asks for is checked where it is used."""
 
     type: str
     text: str | None = None
     refusal: str | None = None
+    image_url: ImageUrl | str | None = None
+    max_pixels: int | None = None
 
 
 class CalledFunction(msgspec.Struct, frozen=True):

@@ -19,6 +19,10 @@ class Part(msgspec.Struct, frozen=True):
     type: str
     text: str | None = None
     refusal: str | None = None
+    image_url: str | None = None
+    file_id: str | None = None
+    detail: str | None = None
+    max_pixels: int | None = None
 
 
 class MessageItem(msgspec.Struct, frozen=True):

@@ -10,8 +10,8 @@ from mlxd.protocol.spec import WorkerSpec
 
 
 def load(spec: WorkerSpec) -> Any:
-    """Return mlx-lm's wrapper around the tokenizer; runs no code of the model's. Raises ModelLoadFailed."""
-    extra: dict[str, Any] = {"trust_remote_code": False}
+    """Return mlx-lm's wrapper around the tokenizer; runs code only where that is trusted. Raises ModelLoadFailed."""
+    extra: dict[str, Any] = {"trust_remote_code": spec.trust_remote_code}
     if spec.chat_template is not None:
         extra["chat_template"] = spec.chat_template
     try:

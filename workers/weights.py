@@ -29,8 +29,15 @@ class LoadStopped(Exception):
     """Report that the load was given up because the worker was told to leave."""
 
 
-def refuse_code(folder: Path) -> dict[str, Any]:
-    """Return config.json; raises ModelLoadFailed for a folder that is none, or whose model is code of its own."""
+_WITH_CODE = (
+    "config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json",
+    "video_preprocessor_config.json",
+)  # fmt: skip
+"""Files whose `auto_map` names code of the folder's own."""
+
+
+def refuse_code(folder: Path, *, trusted: bool = False) -> dict[str, Any]:
+    """Return config.json; raises ModelLoadFailed for a folder that is none, or whose model is code nobody trusts."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except OSError as error:
@@ -39,11 +46,26 @@ def refuse_code(folder: Path) -> dict[str, Any]:
         raise ModelLoadFailed(f"{folder}/config.json is not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise ModelLoadFailed(f"{folder}/config.json: expected an object")
-    if config.get("model_file"):
+    if config.get("model_file") and not trusted:
         raise ModelLoadFailed(
-            f"{folder}: runs code of its own ({config['model_file']}), which mlxd does not"
+            f"{folder}: wants to run code of its own ({config['model_file']}); that needs an entry under "
+            "`models` with `trust_remote_code: true`"
         )
     return config
+
+
+def refuse_auto_map(folder: Path) -> None:
+    """Raise ModelLoadFailed for a folder that names classes of its own for a library to run."""
+    for name in _WITH_CODE:
+        try:
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(content, dict) and content.get("auto_map"):
+            raise ModelLoadFailed(
+                f"{folder}/{name}: auto_map wants to run code of the folder's own; that needs an entry under "
+                "`models` with `trust_remote_code: true`"
+            )
 
 
 def arrays_of(model: Any) -> list[mx.array]:

@@ -16,8 +16,8 @@ ALLOWED = {
         "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {
-        *WEB, "av", "llguidance", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec", "numpy", "scipy",
-        "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
+        *WEB, "PIL", "av", "llguidance", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec", "numpy",
+        "scipy", "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
     },
 }  # fmt: skip
 """What each folder may import beside the standard library; `click` only under supervisor/cli/."""

@@ -13,7 +13,9 @@ from mlxd.protocol import anthropic_content as wire
 from mlxd.protocol.anthropic_messages import Message, MessagesRequest
 from mlxd.protocol.anthropic_messages import Tool as ToolSpec
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.api.anthropic_documents import document, search_result, unsupported
+from mlxd.workers.api import images
+from mlxd.workers.api.anthropic_documents import document, search_result
+from mlxd.workers.chat.content import Content, ImagePart
 from mlxd.workers.chat.request import MustCall, PastCall, Role, Tool, Turn
 from mlxd.workers.chat.tools import json_text
 
@@ -83,13 +85,15 @@ def _user(blocks: Sequence[wire.Block], path: str) -> Iterator[Turn]:
                 assert isinstance(block, wire.ToolResult)
                 yield _result(block, f"{path}.content[{index}]")
         else:
-            texts = [_text(block, f"{path}.content[{index}]", "user") for index, block in run]
-            yield Turn(role=Role.USER, text="\n".join(texts))
+            said = Content.of(
+                _part(block, f"{path}.content[{index}]", "user") for index, block in run
+            )
+            yield Turn(role=Role.USER, text=said.text, images=said.images)
     if not numbered:
         yield Turn(role=Role.USER)
 
 
-def _text(block: wire.Block, path: str, role: str) -> str:
+def _part(block: wire.Block, path: str, role: str) -> str | ImagePart:
     match block:
         case wire.Text(text=text):
             return text
@@ -99,8 +103,8 @@ def _text(block: wire.Block, path: str, role: str) -> str:
             return search_result(block, path)
         case wire.ToolReference(tool_name=name):
             return name
-        case wire.Image():
-            raise unsupported(path, "an image")
+        case wire.Image(source=source):
+            return images.from_source(source, path)
         case _:
             raise _misplaced(block, path, role)
 
@@ -111,15 +115,16 @@ def _misplaced(block: wire.Block, path: str, role: str) -> InvalidRequest:
 
 
 def _result(block: wire.ToolResult, path: str) -> Turn:
-    content = block.content or ""
-    if not isinstance(content, str):
-        texts = [
-            _text(part, f"{path}.content[{index}]", "user") for index, part in enumerate(content)
-        ]
-        content = "\n".join(texts)
+    given = block.content or ""
+    if isinstance(given, str):
+        content = Content(given)
+    else:
+        content = Content.of(
+            _part(part, f"{path}.content[{index}]", "user") for index, part in enumerate(given)
+        )
     if block.is_error:
-        content = f"Error: {content}"
-    return Turn(role=Role.TOOL, text=content, call_id=block.tool_use_id)
+        content = Content("Error: ") + content
+    return Turn(role=Role.TOOL, text=content.text, images=content.images, call_id=block.tool_use_id)
 
 
 def _assistant(blocks: Sequence[wire.Block], path: str) -> Turn:

@@ -8,7 +8,7 @@ from mlxd.protocol import ollama_answer, ollama_fields
 from mlxd.protocol import ollama_chat as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.api.ollama_answers import CHAT, GENERATE, Reply, Stopwatch, lines, whole
-from mlxd.workers.api.ollama_turns import no_images, tools, turns
+from mlxd.workers.api.ollama_turns import shown, tools, turns
 from mlxd.workers.api.template_options import template_options
 from mlxd.workers.api.wire import LineStream, encode, json_response, unless_gone
 from mlxd.workers.chat.output_format import JsonObject, JsonSchema, OutputFormat
@@ -69,8 +69,12 @@ def translate_generate(
     body: wire.GenerateRequest, *, has_template: bool
 ) -> ChatRequest | CompletionRequest:
     """Turn a body into a conversation of one message, or into a plain prompt; raises CallerError."""
-    no_images(body.images, "images")
     prompt = body.prompt or ""
+    content = shown(body.images, "images", prompt)
+    if body.images and (body.raw or not has_template):
+        raise UnsupportedField(
+            "images", "a prompt without the model's template has no place for them"
+        )
     if body.raw:
         return CompletionRequest(prompts=(prompt,), controls=_controls(body))
     if not has_template:
@@ -79,7 +83,7 @@ def translate_generate(
         return CompletionRequest(prompts=(prompt,), controls=_controls(body))
     system = (Turn(role=Role.SYSTEM, text=body.system),) if body.system else ()
     return ChatRequest(
-        turns=(*system, Turn(role=Role.USER, text=prompt)),
+        turns=(*system, Turn(role=Role.USER, text=content.text, images=content.images)),
         template_options=_template_options(body.think),
         controls=_controls(body),
     )
@@ -156,7 +160,11 @@ def _loaded(request: Request, pipeline: Pipeline, body: ollama_fields.SharedFiel
 
 
 def _stopwatch(request: Request) -> Stopwatch:
-    """Start from what the supervisor says of the time before."""
+    return Stopwatch(queued=queued(request))
+
+
+def queued(request: Request) -> int:
+    """Return how many nanoseconds the supervisor says that the request waited."""
     given = request.headers.get(_QUEUED, "")
     known = given.isascii() and given.isdigit() and len(given) < 19
-    return Stopwatch(queued=int(given) if known else 0)
+    return int(given) if known else 0

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from mlxd.protocol import ollama_chat as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.api import openai_tools
+from mlxd.workers.api import images, openai_tools
+from mlxd.workers.chat.content import Content
 from mlxd.workers.chat.request import PastCall, Role, Tool, Turn
 from mlxd.workers.chat.tools import json_text
 
@@ -27,10 +28,10 @@ def tools(given: Sequence[wire.Tool] | None, *, callable_here: bool) -> tuple[To
     return specs
 
 
-def no_images(images: Sequence[str] | None, path: str) -> None:
-    """Raise UnsupportedField where there are images."""
-    if images:
-        raise UnsupportedField(path, "this model takes text, not images")
+def shown(pictures: Sequence[str] | None, path: str, text: str) -> Content:
+    """Return a message's pictures and its text: clients of Ollama mean them to stand before it."""
+    parts = (images.from_base64(item, f"{path}[{at}]") for at, item in enumerate(pictures or ()))
+    return Content.of((*parts, text))
 
 
 class _Waiting:
@@ -66,7 +67,7 @@ class _Waiting:
 
 def _turn(message: wire.Message, path: str, waiting: _Waiting) -> Turn:
     role = Role.SYSTEM if message.role == "developer" else Role(message.role)
-    no_images(message.images, f"{path}.images")
+    content = shown(message.images, f"{path}.images", message.content or "")
     if message.tool_calls and role is not Role.ASSISTANT:
         field = f"{path}.tool_calls"
         raise InvalidRequest(
@@ -74,7 +75,8 @@ def _turn(message: wire.Message, path: str, waiting: _Waiting) -> Turn:
         )
     return Turn(
         role=role,
-        text=message.content or "",
+        text=content.text,
+        images=content.images,
         name=message.tool_name if role is Role.TOOL else None,
         reasoning=message.thinking if role is Role.ASSISTANT else None,
         calls=tuple(waiting.call(call) for call in message.tool_calls or ()),

@@ -11,18 +11,21 @@ import msgspec
 
 from mlxd.protocol import openai_responses_items as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers.api import images
 from mlxd.workers.api.openai_responses_tools import (
     CUSTOM_INPUT,
     LOCAL_SHELL,
     TOOL_SEARCH,
     known_as,
 )
+from mlxd.workers.chat.content import Content, ImagePart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
 ROLES = ("user", "assistant", "system", "developer")
 _TEXTS = frozenset({"input_text", "output_text", "text", "reasoning_text", "summary_text"})
-_OTHERS = frozenset({"input_image", "input_file", "input_audio", "computer_screenshot"})
+_IMAGE = "input_image"
+_OTHERS = frozenset({"input_file", "input_audio", "computer_screenshot"})
 
 Item = dict[str, Any]
 
@@ -37,11 +40,12 @@ class Transcript:
     _reasonings: list[str] = field(default_factory=list)
     _calls: list[PastCall] = field(default_factory=list)
 
-    def say(self, role: Role, text: str) -> None:
+    def say(self, role: Role, said: Content) -> None:
         """Add a message; one of the assistant's begins a new turn unless calls of the last are still open."""
+        text = said.text
         if role is not Role.ASSISTANT:
             self.close()
-            self.turns.append(Turn(role=role, text=text))
+            self.turns.append(Turn(role=role, text=text, images=said.images))
             return
         if self._texts and not self._calls:
             self.close()
@@ -57,10 +61,12 @@ class Transcript:
         """Add a call."""
         self._calls.append(PastCall(id=call_id, name=name, arguments=arguments))
 
-    def result(self, call_id: str | None, text: str) -> None:
+    def result(self, call_id: str | None, came_to: Content) -> None:
         """Add what a call came to."""
         self.close()
-        self.turns.append(Turn(role=Role.TOOL, text=text, call_id=call_id))
+        self.turns.append(
+            Turn(role=Role.TOOL, text=came_to.text, images=came_to.images, call_id=call_id)
+        )
 
     def close(self) -> None:
         """End the assistant's turn, if one has begun."""
@@ -83,15 +89,15 @@ def transcript(value: msgspec.Raw, instructions: str | None) -> Transcript:
     """
     found = Transcript()
     if instructions:
-        found.say(Role.SYSTEM, instructions)
+        found.say(Role.SYSTEM, Content(instructions))
     given = _decoded(value)
     if isinstance(given, str):
-        found.say(Role.USER, given)
+        found.say(Role.USER, Content(given))
     for index, item in enumerate(given if isinstance(given, list) else ()):
         _add(found, item, f"input[{index}]")
     found.close()
     if not found.turns:
-        found.say(Role.USER, "")
+        found.say(Role.USER, Content())
     return found
 
 
@@ -129,18 +135,32 @@ def _message(found: Transcript, item: Item, path: str) -> None:
             field=f"{path}.role",
         )
     role = Role.SYSTEM if message.role == "developer" else Role(message.role)
-    found.say(role, _text(message.content, f"{path}.content"))
+    found.say(role, _content(message.content, f"{path}.content"))
+
+
+def _content(content: str | Sequence[wire.Part] | None, path: str) -> Content:
+    if content is None or isinstance(content, str):
+        return Content(content or "")
+    return Content.of(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
 def _text(content: str | Sequence[wire.Part] | None, path: str) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
+    found = _content(content, path)
+    if found.images:
+        raise UnsupportedField(path, "reasoning holds no images")
+    return found.text
 
 
-def _part(part: wire.Part, path: str) -> str:
+def _part(part: wire.Part, path: str) -> str | ImagePart:
+    if part.type == _IMAGE:
+        if part.file_id is not None:
+            raise UnsupportedField(f"{path}.file_id", "mlxd stores no files; send the image itself")
+        field = f"{path}.image_url"
+        return images.from_url(
+            part.image_url, field, detail=part.detail, max_pixels=part.max_pixels
+        )
     if part.type in _OTHERS:
-        raise UnsupportedField(path, f"this model takes text, not {part.type}")
+        raise UnsupportedField(path, f"no model here takes a part of type {part.type}")
     if part.type != "refusal" and part.type not in _TEXTS:
         raise InvalidRequest(
             f"{path}.type: unknown kind of content {part.type[:32]!r}", field=f"{path}.type"
@@ -200,29 +220,30 @@ def _output(found: Transcript, item: Item, path: str) -> None:
     given = result.output
     if given is None:
         given = result.tools if result.tools is not None else result.status
-    found.result(result.call_id or result.id, _output_text(given, f"{path}.output"))
+    found.result(result.call_id or result.id, _output_content(given, f"{path}.output"))
 
 
-def _output_text(given: object, path: str) -> str:
+def _output_content(given: object, path: str) -> Content:
     if given is None or isinstance(given, str):
-        return given or ""
+        return Content(given or "")
     if isinstance(given, dict) and isinstance(given.get("content"), str):
-        return str(given["content"])
+        return Content(str(given["content"]))
+    known = _TEXTS | _OTHERS | {_IMAGE}
     are_parts = isinstance(given, list) and all(
-        isinstance(part, dict) and part.get("type") in _TEXTS | _OTHERS for part in given
+        isinstance(part, dict) and part.get("type") in known for part in given
     )
     if not are_parts:
-        return json_text(given)
+        return Content(json_text(given))
     assert isinstance(given, list)
     parts = [wire.read(part, wire.Part, f"{path}[{at}]") for at, part in enumerate(given)]
-    return _text(parts, path)
+    return _content(parts, path)
 
 
 def _server_call(found: Transcript, item: Item, path: str) -> None:
     call = wire.read(item, wire.ServerCallItem, path)
     found.call(call.id, call.name, call.arguments or "{}")
     failure = "" if call.error is None else json_text(call.error)
-    found.result(call.id, call.output or failure)
+    found.result(call.id, Content(call.output or failure))
 
 
 def _more_tools(found: Transcript, item: Item, path: str) -> None:

@@ -8,6 +8,8 @@ from mlxd.protocol.openai_chat import (
     Message,
     MessageToolCall,
 )
+from mlxd.workers.api import images
+from mlxd.workers.chat.content import Content, ImagePart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
@@ -29,9 +31,11 @@ def _turn(message: Message, path: str) -> Turn:
     if message.content is None and role is not Role.ASSISTANT:
         field = f"{path}.content"
         raise InvalidRequest(f"{field}: required for the role {message.role}", field=field)
+    content = _content(message.content, f"{path}.content")
     return Turn(
         role=role,
-        text=_text(message.content, f"{path}.content") or message.refusal or "",
+        text=content.text or message.refusal or "",
+        images=content.images,
         name=message.name,
         reasoning=message.reasoning_content or message.reasoning,
         calls=tuple(
@@ -42,23 +46,37 @@ def _turn(message: Message, path: str) -> Turn:
     )
 
 
-def _text(content: str | list[ContentPart] | None, path: str) -> str:
+def _content(content: str | list[ContentPart] | None, path: str) -> Content:
     if content is None or isinstance(content, str):
-        return content or ""
-    return "\n".join(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
+        return Content(content or "")
+    return Content.of(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
-def _part(part: ContentPart, path: str) -> str:
+def _part(part: ContentPart, path: str) -> str | ImagePart:
     if part.type not in _PARTS:
         field = f"{path}.type"
         raise InvalidRequest(f"{field}: unknown kind of content {part.type[:32]!r}", field=field)
+    if part.type == "image_url":
+        return _image(part, f"{path}.image_url")
     if part.type not in ("text", "refusal"):
-        raise UnsupportedField(path, f"this model takes text, not {part.type}")
+        raise UnsupportedField(path, f"no model here takes a part of type {part.type}")
     text = part.text if part.type == "text" else part.refusal
     if text is None:
         field = f"{path}.{part.type}"
         raise InvalidRequest(f"{field}: required and missing", field=field)
     return text
+
+
+def _image(part: ContentPart, field: str) -> ImagePart:
+    named = part.image_url
+    if named is None or isinstance(named, str):
+        return images.from_url(named, field, max_pixels=part.max_pixels)
+    return images.from_url(
+        named.url,
+        f"{field}.url",
+        detail=named.detail,
+        max_pixels=part.max_pixels if named.max_pixels is None else named.max_pixels,
+    )
 
 
 def _call(call: MessageToolCall, path: str) -> PastCall:

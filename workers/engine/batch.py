@@ -27,10 +27,8 @@ class Model(Protocol):
 
     layers: list[Any]
 
-    def __call__(
-        self, tokens: mx.array, *, cache: list[Any] | None, **shifts: mx.array
-    ) -> mx.array:
-        """Return the logits of each position; only a model that has such prompts is told of `shifts`."""
+    def __call__(self, tokens: mx.array, *, cache: list[Any] | None) -> mx.array:
+        """Return the logits of each position."""
         ...
 
 
@@ -142,7 +140,7 @@ class DecodeBatch:
     """Hold the rows that generate, their shared cache and the step in flight."""
 
     def __init__(self, model: Model, vocab: int) -> None:
-        self._model = model
+        self._model: Any = model  # one that reads more than tokens is also told of shifts
         self._vocab = vocab
         self._sampler = Sampler(vocab)
         self._masks = Masks()

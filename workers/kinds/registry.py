@@ -68,6 +68,7 @@ class Entry:
 
 ENGINES: Mapping[ModelKind, Entry] = {
     ModelKind.TEXT: Entry("mlxd.workers.kinds.text"),
+    ModelKind.VISION: Entry("mlxd.workers.kinds.vision", extra="vision"),
     ModelKind.EMBEDDING: Entry("mlxd.workers.kinds.embedding", extra="embeddings"),
     ModelKind.RERANK: Entry("mlxd.workers.kinds.rerank", extra="embeddings"),
     ModelKind.TRANSCRIPTION: Entry("mlxd.workers.kinds.transcription", extra="audio"),

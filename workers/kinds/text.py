@@ -4,6 +4,8 @@ import gc
 import logging
 import threading
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from mlxd.protocol.errors import MlxdError, ModelLoadFailed
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers import limits, tokenizer, weights
 from mlxd.workers.api import app
+from mlxd.workers.chat.sight import Sight
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import detokenize, scheduler
 from mlxd.workers.engine.handle import Engine
@@ -85,18 +88,34 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     begun = time.perf_counter()
     limits.forbid_wiring()
     folder = Path(spec.path)
-    config = weights.refuse_code(folder)
-    loading = _Tokenizer(spec)
+    config = weights.refuse_code(folder, trusted=spec.trust_remote_code)
+    loading = TokenizerThread(spec)
     model, merged = build(folder, spec)
     size = weights.read(model, around.progress, around.leaving.is_set)
-    words = loading.result()
-    window = context_length(config, words, spec.context_length)
-    ends = eos_token_ids(
-        config.get("eos_token_id"),
-        merged.get("eos_token_id"),
-        words.eos_token_id,
-        words.eos_token_ids,
-    )
+    stops = [config.get("eos_token_id"), merged.get("eos_token_id")]
+    return assembled(spec, around, Loaded(model, config, stops, loading.result(), size, begun))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Hold a model whose weights are in memory."""
+
+    model: Any
+    config: dict[str, Any]
+    stops: Sequence[object]
+    """What the folder says of the tokens that end an answer, beside what the tokenizer knows."""
+    tokenizer: Any
+    weights_bytes: int
+    begun: float
+    """When the load began, by the clock that only goes on."""
+    sight: Sight | None = None
+
+
+def assembled(spec: WorkerSpec, around: Surroundings, read: Loaded) -> Text:
+    """Prove that a model can speak, and return it with its loop."""
+    words, size, model = read.tokenizer, read.weights_bytes, read.model
+    window = context_length(read.config, words, spec.context_length)
+    ends = eos_token_ids(*read.stops, words.eos_token_id, words.eos_token_ids)
     words.eos_token_ids = ends
     room = _for_caches(around.granted.memory, size)
     kept = share(spec.prompt_cache_memory, room)
@@ -104,9 +123,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     reuse = prompt_states.open(spec, batches.new_cache(model), kept)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
-        spec.model_id, time.perf_counter() - begun, size, window, lane.vocab, lane.bounds.max_batch,
+        spec.model_id, time.perf_counter() - read.begun, size, window, lane.vocab, lane.bounds.max_batch,
     )  # fmt: skip
-    text = TextModel(spec, words, lane.vocab, window, size, ends)
+    text = TextModel(spec, words, lane.vocab, window, size, ends, read.sight)
     return Text(text, lane, around, reuse)
 
 
@@ -155,7 +174,7 @@ def _for_caches(memory: int, weights_bytes: int) -> int:
     return int(max(memory - weights_bytes, 0) * CACHE_SHARE)
 
 
-class _Tokenizer:
+class TokenizerThread:
     """Load the tokenizer on a thread beside the weights; of a large vocabulary it takes longer than small weights."""
 
     def __init__(self, spec: WorkerSpec) -> None:

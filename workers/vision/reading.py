@@ -82,7 +82,7 @@ class PictureReading:
             mx.array([self.tokens]), pixels, mask=inputs.pop("attention_mask", None), **inputs
         ).to_dict()
         shift = seen.pop("rope_deltas", None)
-        self._shift = int(mx.array(shift).reshape(-1)[0].item()) if shift is not None else 0
+        self._shift = int(np.array(shift).reshape(-1)[0]) if shift is not None else 0
         kept = ("inputs_embeds", "position_ids", *_WHOLE)
         found = {name: seen[name] for name in kept if seen.get(name) is not None}
         mx.eval(list(found.values()))

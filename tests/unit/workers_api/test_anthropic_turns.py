@@ -178,8 +178,7 @@ PDF = {"type": "base64", "media_type": "application/pdf", "data": ""}
 @pytest.mark.parametrize(
     ("block", "named"),
     [
-        (PICTURE, ""),
-        ({"type": "tool_result", "tool_use_id": "t", "content": [text("a"), PICTURE]}, ".content[1]"),
+        ({"type": "image", "source": {"type": "file", "file_id": "f"}}, ".source"),
         ({"type": "document", "source": PDF}, ""),
         ({"type": "document", "source": {"type": "url", "url": "http://x"}}, ""),
         ({"type": "document", "source": {"type": "file", "file_id": "f"}}, ""),
@@ -278,3 +277,13 @@ def test_a_call_that_no_tool_can_be_is_refused(fields: dict[str, Any], named: st
     with pytest.raises(InvalidRequest) as caught:
         must_call(body, tools(body, callable_here=True))
     assert caught.value.field == named
+
+
+def test_pictures_stay_where_they_stand_in_messages_and_results() -> None:
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [text("a"), PICTURE]}
+    said = turns(request(user(result, text("see"), PICTURE, text("this"))))[0]
+    assert [[getattr(piece, "base64", piece) for piece in turn.pieces] for turn in said] == [
+        ["a", ""],
+        ["see", "", "this"],
+    ]
+    assert said[1].images[0].field == "messages[0].content[2].source.data"

@@ -36,7 +36,41 @@ def test_each_role_becomes_a_turn() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["image_url", "input_audio", "file"])
+def test_pictures_stay_where_they_stand() -> None:
+    near = {"type": "image_url", "image_url": {"url": "data:,a", "detail": "low"}}
+    far = {"type": "image_url", "image_url": "data:,b", "max_pixels": 9}
+    said = [
+        {"type": "text", "text": "one"},
+        near,
+        {"type": "text", "text": "two"},
+        {"type": "text", "text": "three"},
+        far,
+    ]
+    (turn,) = turns(request({"role": "user", "content": said}).messages)
+    assert [getattr(piece, "url", piece) for piece in turn.pieces] == [
+        "one", "data:,a", "two\nthree", "data:,b"
+    ]  # fmt: skip
+    assert [image.max_pixels for image in turn.images] == [512 * 512, 9]
+    assert turn.images[0].field == "messages[0].content[1].image_url.url"
+
+
+@pytest.mark.parametrize(
+    ("image", "named"),
+    [
+        (None, ".image_url"),
+        ({"url": ""}, ".image_url.url"),
+        ({"url": "data:,a", "detail": "sharp"}, ".image_url.detail"),
+        ({"url": "data:,a", "max_pixels": 0}, ".image_url.max_pixels"),
+    ],
+)
+def test_a_picture_that_names_nothing_is_refused(image: object, named: str) -> None:
+    part = {"type": "image_url", "image_url": image}
+    with pytest.raises(InvalidRequest) as caught:
+        turns(request({"role": "user", "content": [part]}).messages)
+    assert caught.value.field == f"messages[0].content[0]{named}"
+
+
+@pytest.mark.parametrize("kind", ["video_url", "input_audio", "file"])
 def test_media_are_refused_by_the_place_they_stand_in(kind: str) -> None:
     part = {"type": kind, kind: {"url": "data:image/png;base64,AAAA"}}
     with pytest.raises(UnsupportedField) as caught:

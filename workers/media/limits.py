@@ -1,0 +1,32 @@
+"""Say what a caller's media may take."""
+
+from dataclasses import dataclass
+
+from mlxd.protocol.spec import WorkerSpec
+
+_REQUEST_BYTES = 64_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLimits:
+    """Bound every file, and all files of a request."""
+
+    fetch_urls: bool = False
+    """Whether addresses are fetched at all."""
+    file_bytes: int = 20_000_000
+    request_bytes: int = _REQUEST_BYTES
+    pixels: int = 40_000_000
+    """Of a picture as it was sent; more are not even decoded."""
+    seconds: float = 20.0
+    """For fetching one file, redirects included."""
+
+    @classmethod
+    def of(cls, spec: WorkerSpec) -> "MediaLimits":
+        """Return what the settings say."""
+        return cls(
+            fetch_urls=spec.fetch_urls,
+            file_bytes=spec.largest_image,
+            request_bytes=max(spec.largest_image, _REQUEST_BYTES),
+            pixels=spec.most_pixels,
+            seconds=spec.fetch_timeout,
+        )
