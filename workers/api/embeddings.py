@@ -1,11 +1,8 @@
 """Serve OpenAI's Embeddings: texts in, vectors out."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,10 +13,9 @@ from mlxd.protocol.errors import InternalError, InvalidRequest
 from mlxd.workers.api.wire import encode, unless_gone
 from mlxd.workers.embedding.rows import Row
 from mlxd.workers.embedding.settings import TextSettings
+from mlxd.workers.embedding.vectors import Vector, as_base64, cut
 from mlxd.workers.embedding.words import Words
 from mlxd.workers.jobs.desk import Desk
-
-Vector = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +93,6 @@ async def compute(desk: Desk[list[Row], list[Vector]], rows: list[Row]) -> list[
     return parts[0]
 
 
-def cut(vector: Vector, dimensions: int | None) -> Vector:
-    """Return the first numbers, again of length one."""
-    if dimensions is None or dimensions == len(vector):
-        return vector
-    short = vector[:dimensions]
-    return short / max(float(np.linalg.norm(short)), 1e-12)
-
-
 def _answer(
     body: wire.EmbeddingsRequest, vectors: list[Vector], rows: list[Row], model: str
 ) -> bytes:
@@ -113,14 +101,10 @@ def _answer(
     data = [
         wire.Embedding(
             index=number,
-            embedding=_base64(short) if as_text else short.tolist(),
+            embedding=as_base64(short) if as_text else short.tolist(),
         )
         for number, vector in enumerate(vectors)
         for short in [cut(vector, body.dimensions)]
     ]
     usage = wire.EmbeddingsUsage(prompt_tokens=tokens, total_tokens=tokens)
     return encode(wire.Embeddings(data=data, model=model, usage=usage))
-
-
-def _base64(vector: Vector) -> str:
-    return base64.b64encode(np.ascontiguousarray(vector, dtype="<f4").tobytes()).decode()

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
+from mlx.nn.layers import activations
 from mlx_vlm.models.gemma3.language import TransformerBlock
 
 
@@ -17,7 +17,7 @@ def exact_gelu(model: Any) -> None:
     """Let ModernBERT's layers use the exact GELU instead of its approximation (2e-4 in a tiny model's vectors)."""
     for part in (*(layer.mlp for layer in model.layers), getattr(model, "head", None)):
         if part is not None:
-            part.act = nn.GELU()
+            part.act = activations.gelu
 
 
 class WindowedBlock(TransformerBlock):  # type: ignore[misc]  # mlx-vlm has no types

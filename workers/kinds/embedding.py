@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers import limits, weights
-from mlxd.workers.api import embeddings
+from mlxd.workers.api import embeddings, ollama_embeddings
 from mlxd.workers.embedding import encoders, settings, words
 from mlxd.workers.embedding.rows import Row
 from mlxd.workers.jobs.coalesced import Coalesced
@@ -39,7 +39,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
         spec.model_id, time.perf_counter() - begun, size, limit, len(vector),
     )  # fmt: skip
     served = ServedJobs(
-        Coalesced(encoder.vectors), embeddings.routes(), spec, around,
+        Coalesced(encoder.vectors), [*embeddings.routes(), *ollama_embeddings.routes()], spec, around,
         weights_bytes=size, context_length=limit,
     )  # fmt: skip
     served.app.state.texts = embeddings.Texts(vocabulary, wanted, len(vector))

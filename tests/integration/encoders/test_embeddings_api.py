@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import ollama
 import openai
 import pytest
 from support.daemon import Daemon, Home
@@ -129,7 +130,12 @@ def test_many_callers_at_once_get_their_own_vectors(client: openai.OpenAI) -> No
 
 @pytest.mark.parametrize("model", ["order", "judge"])
 def test_documents_come_back_in_the_order_of_their_scores(http: httpx.Client, model: str) -> None:
-    documents = ["The weather is fine.", {"text": "A lazy dog."}, "Bonjour.", "Paris is a city."]
+    documents: list[Any] = [
+        "The weather is fine.",
+        {"text": "A lazy dog."},
+        "Bonjour.",
+        "Paris is a city.",
+    ]
     body = {"model": model, "query": "What is the weather in Paris?", "documents": documents}
     whole = http.post("/v1/rerank", json=body).json()
     scores = [result["relevance_score"] for result in whole["results"]]
@@ -170,6 +176,38 @@ def test_a_long_document_is_cut_off(http: httpx.Client) -> None:
     for model in ("order", "judge"):
         body = {"model": model, "query": "dog", "documents": ["word " * 3000, "dog"]}
         assert http.post("/v1/rerank", json=body).status_code == 200
+
+
+@pytest.fixture
+def own(daemon: Daemon) -> Iterator[ollama.Client]:
+    """Give Ollama's client."""
+    client = ollama.Client(host=daemon.url)
+    yield client
+    client._client.close()
+
+
+def test_ollamas_client_gets_the_same_vectors(client: openai.OpenAI, own: ollama.Client) -> None:
+    texts = ["Hello world", "What is the weather?"]
+    wanted = np.array(
+        [item.embedding for item in client.embeddings.create(model="vectors", input=texts).data]
+    )
+    told = own.embed(model="vectors", input=texts)
+    assert np.allclose(np.array(told.embeddings), wanted, atol=1e-6)
+    assert told.prompt_eval_count and told.total_duration
+    assert len(own.embed(model="vectors", input="Hello", dimensions=8).embeddings[0]) == 8
+    assert np.allclose(
+        own.embeddings(model="vectors", prompt=texts[0]).embedding, wanted[0], atol=1e-6
+    )
+    assert own.embed(model="vectors", input="word " * 2000).prompt_eval_count == 512
+    assert not own.embed(model="vectors", input="").embeddings
+    for wrong in (
+        {"truncate": False, "input": "word " * 2000},
+        {"input": ["a", ""]},
+        {"dimensions": 999},
+    ):
+        with pytest.raises(ollama.ResponseError) as refused:
+            own.embed(**{"model": "vectors", "input": "a", **wrong})  # type: ignore[arg-type]
+        assert refused.value.status_code == 400
 
 
 def test_a_model_of_another_kind_is_refused(http: httpx.Client) -> None:
