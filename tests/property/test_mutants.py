@@ -160,8 +160,8 @@ WATCHDOG = {
 
 SCHEDULER = {
     "a draining model is granted": (
-        "if view.state is S.READY:\n            actions",
-        "if view.state in (S.READY, S.DRAINING):\n            actions",
+        "if view.state is S.READY:\n            if view.slots",
+        "if view.state in (S.READY, S.DRAINING):\n            if view.slots",
     ),
     "a request in back-off waits": (
         "elif view.state is S.BACKOFF and snapshot.now < view.retry_at:",
@@ -276,8 +276,8 @@ LINE = {
         "return Priority.LOW if is_overdue else waiting.priority",
     ),
     "the last to come goes first": (
-        "key=lambda waiting: _rank(snapshot, waiting))",
-        "key=lambda waiting: (_rank(snapshot, waiting), -waiting.ticket))",
+        "key=lambda entry: entry[0])",
+        "key=lambda entry: (entry[0], -entry[1].ticket))",
     ),
     "grants follow the arrival": (
         "for waiting in in_line(snapshot):",
