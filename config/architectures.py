@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from mlxd.protocol.kinds import ModelKind
+
 RENAMED = {
     "mistral": "llama", "llava": "mistral3", "phi-msft": "phixtral", "falcon_mamba": "mamba",
     "joyai_llm_flash": "deepseek_v3", "kimi_k2": "deepseek_v3", "qwen2_5_vl": "qwen2_vl", "minimax_m2": "minimax",
@@ -39,7 +41,7 @@ def why_no_encoder(config: Mapping[str, object], known: frozenset[str]) -> str |
 def why_not(config: Mapping[str, object]) -> str | None:
     """Return why mlx-lm cannot load this text model, None where nothing speaks against it."""
     if config.get("model_file"):
-        return "config.json names a model_file: mlxd runs no code from model folders"
+        return None
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not model_type:
         return "config.json names no model_type"
@@ -56,6 +58,15 @@ SEEING = frozenset(
     }
 )  # fmt: skip
 """Types that were seen to say the same in a batch as alone, and those that share their code."""
+
+
+def code_of(config: Mapping[str, object], kind: ModelKind | None) -> str | None:
+    """Return what of a model is code in its own folder, None where nothing of it would be run.
+
+    mlx-lm leaves an `auto_map` alone; what reads a vision model's folder would not.
+    """
+    keys = ("model_file", "auto_map") if kind is ModelKind.VISION else ("model_file",)
+    return next((key for key in keys if config.get(key)), None)
 
 
 def why_blind(config: Mapping[str, object]) -> str | None:

@@ -34,6 +34,7 @@ def described(
     aliases: tuple[str, ...] = (),
     hub_id: str | None = None,
     revision: str | None = None,
+    trusted: bool = False,
 ) -> ModelSpec:
     """Return the model in a folder, treated as the defaults say."""
     return ModelSpec(
@@ -55,7 +56,8 @@ def described(
         revision=revision,
         architecture=folder.architecture,
         created=folder.created,
-        error=_why_not(id, folder, hub_id),
+        trust_remote_code=trusted,
+        error=_why_not(id, folder, hub_id, trusted=trusted),
     )
 
 
@@ -72,6 +74,7 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         aliases=entry.aliases,
         hub_id=hub_id,
         revision=revision,
+        trusted=entry.trust_remote_code,
     )
     parts = _parts(entry, hub)
     return dataclasses.replace(
@@ -109,10 +112,10 @@ def _folder(source: str, hub: HubCache) -> tuple[ModelFolder, str | None]:
     return ModelFolder(path=hub.path_of(source), missing=absent), None
 
 
-def _why_not(id: str, folder: ModelFolder, hub_id: str | None) -> str | None:
-    if folder.problem is not None:
+def _why_not(id: str, folder: ModelFolder, hub_id: str | None, *, trusted: bool) -> str | None:
+    if (problem := folder.why_not(trusted=trusted)) is not None:
         pull = f"; `mlxctl pull {hub_id}` gets it" if hub_id and folder.missing else ""
-        return f"model {id} cannot be loaded from {folder.path}: {folder.problem}{pull}"
+        return f"model {id} cannot be loaded from {folder.path}: {problem}{pull}"
     if folder.kind not in SERVED:
         return f"model {id} is of kind {folder.kind}, which this version of mlxd does not serve"
     return None

@@ -20,6 +20,7 @@ SERVED = frozenset(
         ModelKind.VISION,
         ModelKind.EMBEDDING,
         ModelKind.RERANK,
+        ModelKind.SPEECH,
         ModelKind.TRANSCRIPTION,
     }
 )
@@ -28,6 +29,7 @@ _TOKENIZERS = {
     "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json",
 }  # fmt: skip
 _READS_TEXT = {ModelKind.TEXT, ModelKind.VISION, ModelKind.EMBEDDING, ModelKind.RERANK}
+_ARTICLE = {"model_file": "a model_file", "auto_map": "an auto_map"}
 _decoder = msgspec.json.Decoder(dict[str, object])
 
 
@@ -49,11 +51,25 @@ class ModelFolder:
     """What is not there, as the end of a sentence; a download would bring it."""
     unusable: str | None = None
     """Why it cannot be loaded although it is complete."""
+    code: str | None = None
+    """What of its config.json wants to run code of the folder's own."""
 
     @property
     def problem(self) -> str | None:
-        """Why it cannot be loaded; None where it is complete and known."""
-        return self.missing or self.unusable
+        """Why it cannot be loaded; None where it is complete, known and runs no code of its own."""
+        return self.why_not(trusted=False)
+
+    def why_not(self, *, trusted: bool) -> str | None:
+        """Return why it cannot be loaded by a user who does, or does not, trust its code."""
+        untrusted = (
+            None
+            if trusted or self.code is None
+            else (
+                f"config.json names {_ARTICLE[self.code]}, code of its own to run; "
+                "that needs `trust_remote_code: true` in its entry under `models`"
+            )
+        )
+        return self.missing or untrusted or self.unusable
 
 
 def read(path: Path, name: str | None = None) -> ModelFolder:
@@ -90,6 +106,7 @@ def _described(
         created=created,
         missing=measured.missing or _missing(path, names, kind),
         unusable=_unusable(config, kind) or measured.unusable,
+        code=architectures.code_of(config, kind),
     )
 
 

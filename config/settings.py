@@ -120,6 +120,14 @@ class Media(Section, frozen=True, kw_only=True):
 
     max_audio: Interval
     """Longest recording to transcribe."""
+    max_image: Bytes
+    """Largest file of a picture to show a model."""
+    max_pixels: Count
+    """Most pixels of one; it is not even decoded with more."""
+    allow_urls: bool
+    """Fetch pictures that requests name by address, from the public internet only."""
+    fetch_timeout: Interval
+    """Time that fetching one may take."""
 
 
 class PromptCache(Section, frozen=True, kw_only=True):
@@ -156,6 +164,8 @@ class ModelEntry(Section, frozen=True, kw_only=True):
     """Absolute folder with LoRA weights."""
     chat_template: Name | None = None
     """Absolute path of a chat template that replaces the model's own."""
+    trust_remote_code: bool = False
+    """Let the model's folder run Python code of its own."""
 
 
 class Settings(Section, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ class ModelSpec:
     """Why it cannot be served now, as a sentence for the user."""
     chat_template: str | None = None
     """Text of a template that replaces the folder's own."""
+    trust_remote_code: bool = False
+    """Its folder may run code of its own."""
     adapter: Path | None = None
     draft_model: Path | None = None
     prompt_cache: PromptCache = PromptCache()

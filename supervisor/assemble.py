@@ -40,6 +40,7 @@ _TOKENIZER_BYTES = 256 << 20
 """More than a process without weights ever asks MLX for."""
 _COSTS = "costs.json"
 _PROMPT_CACHE = "prompt-cache"
+_LONGEST_FETCH = 3600.0
 
 
 def build_pool(
@@ -191,6 +192,11 @@ def _worker_specs(
             context_length=spec.context_length,
             chat_template=spec.chat_template,
             adapter=str(spec.adapter) if spec.adapter else None,
+            trust_remote_code=spec.trust_remote_code,
+            fetch_urls=settings.media.allow_urls,
+            largest_image=settings.media.max_image,
+            most_pixels=settings.media.max_pixels,
+            fetch_timeout=min(settings.media.fetch_timeout, _LONGEST_FETCH),
             longest_audio=None if settings.media.max_audio == NEVER else settings.media.max_audio,
             prompt_cache_memory=spec.prompt_cache.memory or 0,
             prompt_cache_disk=spec.prompt_cache.disk or 0,

@@ -98,7 +98,16 @@ def settings(draw: st.DrawFn) -> Settings:
             Defaults,
         ),
         responses=draw(st.builds(Responses, max_stored=st.integers(0, 10**6), max_bytes=SIZE)),
-        media=draw(st.builds(Media, max_audio=SECONDS)),
+        media=draw(
+            st.builds(
+                Media,
+                max_audio=SECONDS,
+                max_image=st.integers(0, 10**9),
+                max_pixels=st.integers(1, 10**9),
+                allow_urls=st.booleans(),
+                fetch_timeout=SECONDS,
+            )
+        ),
         demo=draw(st.booleans()),
         hub=draw(st.booleans()),
         models=tuple(entries),

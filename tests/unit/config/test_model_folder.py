@@ -123,7 +123,6 @@ def test_no_folder_is_no_error_of_ours(tmp_path: Path, path: str) -> None:
         (files(without=("model.safetensors",), pytorch_model__bin=b"w"), "its weights are PyTorch's; "),
         (files(without=("model.safetensors",), model__gguf=b"w"), "its weights are GGUF; "),
         (text_files(model_type="no_such_type"), "this version of mlx-lm does not know the model type 'no_such_type'"),
-        (text_files(model_file="model.py"), "config.json names a model_file: mlxd runs no code from model folders"),
         (text_files(model_type=None, architectures=None), "its config.json fits no kind of model that mlxd knows"),
         (text_files(model_type=5), "config.json names no model_type"),
     ],
@@ -135,6 +134,40 @@ def test_what_no_download_would_mend_is_said_apart(
     assert folder.missing is None
     assert folder.unusable is not None and folder.unusable.startswith(unusable)
     assert folder.problem == folder.unusable
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        (text_files(model_file="model.py"), "a model_file"),
+        (
+            text_files(
+                model_type="qwen2_vl", vision_config={}, auto_map={"AutoModel": "m.M"}
+            ) | {"preprocessor_config.json": b"{}"},
+            "an auto_map",
+        ),
+    ],
+)  # fmt: skip
+def test_code_of_the_folders_own_needs_the_users_trust(
+    tmp_path: Path, content: dict[str, Content], names: str
+) -> None:
+    folder = model_folder.read(write(tmp_path, content))
+    assert folder.problem is not None
+    assert folder.problem.startswith(f"config.json names {names}, code of its own to run")
+    assert "trust_remote_code: true" in folder.problem
+    assert folder.why_not(trusted=True) is None
+
+
+def test_an_auto_map_that_mlx_lm_leaves_alone_is_no_reason(tmp_path: Path) -> None:
+    content = text_files(auto_map={"AutoModelForCausalLM": "modeling.Model"})
+    assert model_folder.read(write(tmp_path, content)).problem is None
+
+
+def test_models_that_see_are_served_where_their_batch_was_seen_to_be_right(tmp_path: Path) -> None:
+    content = text_files(model_type="llava_next", vision_config={})
+    folder = model_folder.read(write(tmp_path, content | {"processor_config.json": b"{}"}))
+    assert folder.kind is ModelKind.VISION
+    assert folder.unusable is not None and "qwen2_vl" in folder.unusable
 
 
 def test_infinity_in_a_config_is_read_as_python_writes_it(tmp_path: Path) -> None:
