@@ -22,6 +22,7 @@ AHEAD = 16
 _SMALL = 1 << 14
 """Up to so many logits, few operations are worth more than few numbers."""
 _BELOW_ONE = 1 - 2**-23
+"""Times any weight, this is less than the weight, so that a draw always hits a token that weighs something."""
 
 
 def suits(sampling: Sampling, vocab: int) -> bool:
@@ -48,22 +49,19 @@ class Nucleus:
 
     def draw(self, logits: mx.array) -> mx.array:
         """Return one token for every row, and move on by one position."""
-        x = logits - logits.max(axis=-1, keepdims=True)
-        weights = mx.exp(x)
-        likely = mx.exp(x * self._inverse) if self._sharpened else weights
-        mass = mx.cumsum(likely, axis=-1)
-        total = mass[:, -1:]
-        goals = mx.minimum(self._chances() * total, total * _BELOW_ONE)
+        weights = mx.softmax(logits, axis=-1)
+        sharpened = mx.softmax(logits * self._inverse, axis=-1) if self._sharpened else weights
+        mass = mx.cumsum(sharpened, axis=-1)
+        goals = self._chances() * mass[:, -1:]
         drawn = (mass[:, None, :] <= goals[:, :, None]).sum(axis=-1)
         # The most likely token is always in the nucleus, so that one draw is.
-        drawn = mx.concatenate([drawn, mx.argmax(x, axis=-1, keepdims=True)], axis=-1)
-        values = mx.take_along_axis(x, drawn, axis=-1)
-        allowed = self._top_p * weights.sum(axis=-1, keepdims=True)
-        if x.size <= _SMALL:
-            above = mx.where(x[:, None, :] > values[:, :, None], weights[:, None, :], 0)
-            inside = above.sum(axis=-1) < allowed
+        drawn = mx.concatenate([drawn, mx.argmax(logits, axis=-1, keepdims=True)], axis=-1)
+        values = mx.take_along_axis(logits, drawn, axis=-1)
+        if logits.size <= _SMALL:
+            above = mx.where(logits[:, None, :] > values[:, :, None], weights[:, None, :], 0)
+            inside = above.sum(axis=-1) < self._top_p
         else:
-            inside = values >= _lowest(x, weights, allowed, mx.sort(values[:, :DRAWS], axis=-1))
+            inside = values >= self._lowest(logits, weights, values)
         first = mx.argmax(inside, axis=-1, keepdims=True)
         return mx.take_along_axis(drawn, first, axis=-1)[:, 0].astype(mx.uint32)
 
@@ -79,6 +77,7 @@ class Nucleus:
                 mx.uint32,
             )
             made = mx.vmap(lambda key: mx.random.uniform(shape=(DRAWS,), key=key))(keys)
+            made = mx.minimum(made, _BELOW_ONE)
             self._ahead = [
                 made[at : at + len(self._places)] for at in range(0, len(keys), len(self._places))
             ]
@@ -86,18 +85,18 @@ class Nucleus:
         self._steps += 1
         return self._ahead.pop()
 
+    def _lowest(self, logits: mx.array, weights: mx.array, values: mx.array) -> mx.array:
+        """Return the lowest of the drawn logits that is in the nucleus; the last of them, the highest of all, is.
 
-def _lowest(x: mx.array, weights: mx.array, allowed: mx.array, ranked: mx.array) -> mx.array:
-    """Return the lowest of the drawn logits, given in order, that is in the nucleus; the highest of all if none is.
-
-    What is above a token in the nucleus is in it too, so a few looks tell all of them apart.
-    """
-    outside = mx.zeros((x.shape[0], 1), mx.uint32)
-    step = (DRAWS + 1) // 2
-    while step:
-        looked_at = mx.take_along_axis(ranked, outside + (step - 1), axis=-1)
-        above = mx.where(x > looked_at, weights, 0).sum(axis=-1, keepdims=True)
-        outside = outside + (above >= allowed) * mx.array(step, mx.uint32)
-        step //= 2
-    found = mx.take_along_axis(ranked, mx.minimum(outside, DRAWS - 1), axis=-1)
-    return mx.where(outside < DRAWS, found, 0.0)
+        What is above a token in the nucleus is in it too, so a few looks tell all of them apart.
+        """
+        ranked = mx.sort(values[:, :DRAWS], axis=-1)
+        outside = mx.zeros((logits.shape[0], 1), mx.uint32)
+        step = (DRAWS + 1) // 2
+        while step:
+            looked_at = mx.take_along_axis(ranked, outside + (step - 1), axis=-1)
+            above = mx.where(logits > looked_at, weights, 0).sum(axis=-1, keepdims=True)
+            outside = outside + (above >= self._top_p) * mx.array(step, mx.uint32)
+            step //= 2
+        found = mx.take_along_axis(ranked, mx.minimum(outside, DRAWS - 1), axis=-1)
+        return mx.where(outside < DRAWS, found, values[:, DRAWS:])
