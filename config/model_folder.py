@@ -21,6 +21,7 @@ SERVED = frozenset(
         ModelKind.EMBEDDING,
         ModelKind.RERANK,
         ModelKind.SPEECH,
+        ModelKind.SPEECH,
         ModelKind.TRANSCRIPTION,
     }
 )

@@ -19,6 +19,7 @@ from mlxd.supervisor import (
     ollama_downloads,
     ollama_models,
     refusal,
+    voices,
 )
 from mlxd.supervisor.access import Access
 from mlxd.supervisor.auth import KeyCheck
@@ -55,6 +56,7 @@ def build_app(
     downloads = downloads or Downloads(Paths.of(os.environ), catalog, pool, settings=settings)
     routes = [
         *model_routes.routes(settings, catalog, pool),
+        *voices.routes(catalog),
         *responses.routes(catalog),
         *anthropic_models.routes(catalog),
         *ollama_calls.routes(settings, catalog, pool),

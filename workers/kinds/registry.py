@@ -71,6 +71,7 @@ ENGINES: Mapping[ModelKind, Entry] = {
     ModelKind.VISION: Entry("mlxd.workers.kinds.vision", extra="vision"),
     ModelKind.EMBEDDING: Entry("mlxd.workers.kinds.embedding", extra="embeddings"),
     ModelKind.RERANK: Entry("mlxd.workers.kinds.rerank", extra="embeddings"),
+    ModelKind.SPEECH: Entry("mlxd.workers.kinds.speech", extra="audio"),
     ModelKind.TRANSCRIPTION: Entry("mlxd.workers.kinds.transcription", extra="audio"),
 }
 TOKENIZER = Entry("mlxd.workers.kinds.tokenizer")

@@ -1,0 +1,1 @@
+"""Read text aloud, a stretch of sound at a time."""
