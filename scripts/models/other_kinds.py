@@ -10,6 +10,9 @@ WRITERS: Final[dict[str, str]] = {
     "whisper": "models.whisper",
     "whisper_bare": "models.whisper",
     **dict.fromkeys(
+        ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
+    ),
+    **dict.fromkeys(
         (
             "bert", "bert_cls", "roberta", "xlm_roberta", "modernbert", "modernbert_cls", "qwen3_embedding",
             "embeddinggemma", "bert_reranker", "xlm_roberta_reranker", "modernbert_reranker", "qwen3_reranker",

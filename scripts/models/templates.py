@@ -100,6 +100,27 @@ HARMONY: Final = r"""{{- '<|start|>system<|message|>You are ChatGPT.\nReasoning:
 {%- if add_generation_prompt %}{{- '<|start|>assistant' }}{%- endif %}"""
 
 
+_SHOWN: Final = (
+    "{%- macro shown(content, picture) -%}"
+    "{%- if content is string %}{{- content }}"
+    "{%- else %}{%- for part in content %}"
+    "{%- if part.type == 'image' %}{{- picture }}{%- else %}{{- part.text }}{%- endif %}"
+    "{%- endfor %}{%- endif %}"
+    "{%- endmacro -%}"
+)
+GEMMA_SEEING: Final = _SHOWN + GEMMA.replace(
+    "messages[0].content + '\\n\\n'", "shown(messages[0].content, '') + '\\n\\n'"
+).replace("message.content | trim", "shown(message.content, '<start_of_image>') | trim")
+SMOLVLM: Final = (
+    _SHOWN
+    + r"""{{- bos_token }}
+{%- for message in messages %}
+{{- message.role | capitalize + ': ' + shown(message.content, '<image>') + '<end_of_utterance>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- 'Assistant:' }}{%- endif %}"""
+)
+
+
 def environment() -> jinja2.Environment:
     """Make a template environment that renders as transformers does, without importing it."""
     env = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)

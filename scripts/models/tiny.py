@@ -149,7 +149,9 @@ def _save_weights(model: Any, folder: Path, shards: int) -> None:
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make-model", description=__doc__)
-    parser.add_argument("kind", help=f"one of {', '.join([*KINDS, *ALIASES, *other_kinds.WRITERS])}")
+    parser.add_argument(
+        "kind", help=f"one of {', '.join([*KINDS, *ALIASES, *other_kinds.WRITERS])}"
+    )
     parser.add_argument("directory", type=Path, help="folder to write")
     parser.add_argument("--vocab", type=int, default=1536, help="entries of the vocabulary (1536)")
     parser.add_argument("--hidden", type=int, help="width of the model (64)")

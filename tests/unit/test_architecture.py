@@ -103,7 +103,12 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
 
 
 def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the_hub() -> None:
-    users: dict[str, set[str]] = {"click": set(), "httptools": set(), "httpx": set(), "huggingface_hub": set()}
+    users: dict[str, set[str]] = {
+        "click": set(),
+        "httptools": set(),
+        "httpx": set(),
+        "huggingface_hub": set(),
+    }
     for path in source.product_files():
         for module in source.imports(source.parse(path)):
             if (top := module.partition(".")[0]) in users:
@@ -167,7 +172,11 @@ def test_importing_the_supervisor_loads_no_mlx_and_no_worker() -> None:
 
 def test_importing_the_command_line_loads_no_web_stack() -> None:
     loaded = loaded_after("import mlxd.supervisor.cli.root")
-    heavy = MLX | WEB | {"httptools", "httpx", "psutil", "yaml", "asyncio", "http.client", "ssl", "mlxd.workers"}
+    heavy = (
+        MLX
+        | WEB
+        | {"httptools", "httpx", "psutil", "yaml", "asyncio", "http.client", "ssl", "mlxd.workers"}
+    )
     assert {module for module in loaded if source.under(module, heavy)} == set()
 
 
