@@ -13,6 +13,8 @@ VOICES: Final = ("alba", "marius")
 _WIDTH: Final = 32
 _NEVER: Final = -20.0
 """Bias of the end: the model never ends by itself, so that what it says has a known length."""
+_LOUD: Final = 8e6
+"""How much random weights take from what passes through them: given back at the end, or nothing could be heard."""
 
 
 def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None:
@@ -26,6 +28,8 @@ def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None
     mx.random.seed(seed)
     model = Model(ModelConfig.from_dict({**config, "model_path": str(folder)}))
     model.flow_lm.out_eos.bias = mx.array([_NEVER])
+    last = model.mimi.decoder.final_conv1d.conv.conv
+    last.weight = last.weight * _LOUD
     weights = dict(tree_flatten(model.parameters()))
     mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
     (folder / "voices").mkdir(exist_ok=True)

@@ -1,18 +1,20 @@
 """Cut a text into stretches read one by one, so that a model that makes all sound at once can be interrupted."""
 
 import re
+from collections.abc import Iterator
+from itertools import pairwise
 
 LONGEST = 300
 SHORTEST = 20
 """Characters; a stretch that is shorter is read with the one before, or it would be a breath of its own."""
-_ENDS = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n+")
+_ENDS = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s)|[。！？]+|\n+")
 _BREAKS = re.compile(r"(?<=[,;:，；：、])\s*|\s+")
 
 
 def split(text: str) -> list[str]:
     """Return the stretches; together they have every word of the text, in order."""
     found: list[str] = []
-    for sentence in filter(None, map(str.strip, _ENDS.split(text))):
+    for sentence in filter(None, map(str.strip, _sentences(text))):
         for piece in _within(sentence):
             if found and min(len(found[-1]), len(piece)) < SHORTEST:
                 if len(found[-1]) + len(piece) < LONGEST:
@@ -20,6 +22,12 @@ def split(text: str) -> list[str]:
                     continue
             found.append(piece)
     return found
+
+
+def _sentences(text: str) -> Iterator[str]:
+    ends = [found.end() for found in _ENDS.finditer(text)]
+    for begin, end in pairwise([0, *ends, len(text)]):
+        yield text[begin:end]
 
 
 def _within(sentence: str) -> list[str]:
