@@ -78,6 +78,8 @@ def settings(draw: st.DrawFn) -> Settings:
                 Server,
                 host=NAME,
                 port=st.integers(min_value=0, max_value=65535),
+                client_timeout=SECONDS,
+                signature_tolerance=SECONDS,
                 allowed_hosts=st.lists(NAME, max_size=3).map(tuple),
                 cors_origins=st.lists(NAME, max_size=3).map(tuple),
                 api_key=st.none() | NAME,

@@ -16,7 +16,8 @@ ALLOWED = {
         "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {
-        *WEB, "PIL", "av", "llguidance", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec", "numpy",
+        *WEB, "PIL", "av", "llguidance", "misaki", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec",
+        "numpy",
         "scipy", "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
     },
 }  # fmt: skip
