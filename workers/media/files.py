@@ -75,6 +75,8 @@ class Files:
             raise _refused(part, "it is not valid base64") from None
         if not content:
             raise _refused(part, "the image is empty")
+        if len(content) > self._limits.file_bytes:
+            raise _refused(part, f"expected at most {self._limits.file_bytes} bytes")
         return content
 
 
