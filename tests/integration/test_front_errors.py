@@ -120,7 +120,6 @@ async def test_a_body_that_grows_too_large_is_a_413() -> None:
         ("/anthropic/v1/nothing", {"type", "error"}),
         ("/v1/responses/nothing", {"error"}),
         ("/api/nothing", {"error", "code"}),
-        ("/", {"error"}),
     ],
 )
 async def test_an_unknown_path_is_a_404_in_the_dialect_of_the_path(

@@ -13,7 +13,7 @@ NAMELESS = {
     "GET /v1/models", "GET /v1/ps", "GET /v1/ready", "GET /metrics", "GET /v1/events",
     "GET /v1/batch/stats", "GET /v1/queue/stats", "GET /v1/downloads", "GET /v1/keys", "POST /v1/keys",
     "DELETE /v1/keys/nobody", "POST /v1/keys/nobody/rotate", "POST /v1/models/pull",
-    "GET /v1/models/search", "POST /api/pull", "GET /v1/models/recommend", "GET /admin",
+    "GET /v1/audio/voices", "GET /v1/models/search", "POST /api/pull", "GET /v1/models/recommend", "GET /admin",
 }  # fmt: skip
 """Routes that name no model of the catalogue; those of stored responses are not among them."""
 STORED = ("/v1/responses/", "/v1/conversations")

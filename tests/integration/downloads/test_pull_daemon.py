@@ -108,8 +108,14 @@ def test_a_client_that_leaves_ends_the_download_and_the_next_one_goes_on(
     shown = served.ctl("list")
     assert "incomplete" in shown.stdout and REPO in shown.stdout
     assert f"`mlxctl pull {REPO}` goes on with it" in shown.stderr
-    status, error = refusal(served, "POST", "/v1/chat/completions", {"model": REPO, "messages": []})
-    assert status == 503 and f"mlxctl pull {REPO}" in error["message"]
+
+    def told() -> str | None:
+        asked = {"model": REPO, "messages": []}
+        status, error = refusal(served, "POST", "/v1/chat/completions", asked)
+        return error["message"] if status == 503 else None
+
+    # The daemon looks at the disk at most once a second.
+    assert f"mlxctl pull {REPO}" in until(told, within=60, what="the half model is known")
 
     hub.release.set()
     assert served.ctl("pull", REPO).returncode == 0
