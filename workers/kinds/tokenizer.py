@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import msgspec
 from starlette.applications import Starlette
 
 from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers import tokenizer, weights
 from mlxd.workers.api import app
@@ -40,7 +42,15 @@ class Counter:
 
 def load(spec: WorkerSpec, around: Surroundings) -> Counter:
     """Read the tokenizer and nothing else."""
-    config = weights.refuse_code(Path(spec.path))
+    folder = Path(spec.path)
+    config = weights.refuse_code(folder, trusted=spec.trust_remote_code)
+    eyes = None
+    if spec.kind is ModelKind.VISION:
+        from mlxd.workers.kinds import vision  # only these need mlx-vlm
+
+        eyes = vision.counting_eyes(folder, spec)
+        template = spec.chat_template or vision.chat_template(folder)
+        spec = msgspec.structs.replace(spec, chat_template=template)
     words = tokenizer.load(spec)
     window = context_length(config, words, spec.context_length)
-    return Counter(app.build_counting(PromptWriter(words)), window, around.inbox)
+    return Counter(app.build_counting(PromptWriter(words, eyes)), window, around.inbox)

@@ -66,10 +66,25 @@ def parts(model: Any, folder: Path, spec: WorkerSpec) -> tuple[Language, Sight]:
     try:
         language = Language(model)
         language.make_cache()
-        processor = sight.load(folder, model, trusted=spec.trust_remote_code)
-        return language, Sight(model, language, processor, MediaLimits.of(spec))
+        processor = sight.load(folder, model.config, trusted=spec.trust_remote_code)
+        eyes = Sight(model.config, processor, MediaLimits.of(spec), model, language)
+        return language, eyes
     except UnknownState as error:
         raise ModelLoadFailed(f"{spec.path}: {error}") from error
+    except Exception as error:
+        raise ModelLoadFailed(f"{spec.path}: the image processor: {error}") from error
+
+
+def counting_eyes(folder: Path, spec: WorkerSpec) -> Sight:
+    """Return what it takes to count the tokens of pictures, without the model."""
+    if not spec.trust_remote_code:
+        weights.refuse_auto_map(folder)
+    try:
+        config = mlx_vlm.utils.load_config(folder)
+        module, _ = mlx_vlm.utils.get_model_and_args(config=config, model_path=folder)
+        described = module.ModelConfig.from_dict(config)
+        processor = sight.load(folder, described, trusted=spec.trust_remote_code)
+        return Sight(described, processor, MediaLimits.of(spec))
     except Exception as error:
         raise ModelLoadFailed(f"{spec.path}: the image processor: {error}") from error
 

@@ -29,17 +29,24 @@ class PictureReading:
     """Hold one prompt with its pictures; made on any thread, used on the engine thread."""
 
     model: Any
-    language: Language
+    language: Language | None
     tokens: tuple[int, ...]
     inputs: Arrays
     key: tuple[int, ...]
     runs: tuple[Run, ...]
     _features: dict[str, Any] = field(default_factory=dict)
-    _shift: int = 0
+    _shift: int | None = None
 
     def shift(self) -> int:
-        """Return how far a picture's positions are from counting its tokens."""
-        self._look()
+        """Return by how much what follows the prompt stands elsewhere than its count of tokens says."""
+        if self._shift is None:
+            find = getattr(self.model.language_model, "get_rope_index", None)
+            grid = self.inputs.get("image_grid_thw")
+            if find is None or grid is None:
+                self._shift = 0
+            else:
+                _, deltas = find(mx.array([self.tokens]), mx.array(grid), None, None)
+                self._shift = int(np.array(deltas).reshape(-1)[0])
         return self._shift
 
     def whole(self, length: int) -> int:
@@ -47,21 +54,25 @@ class PictureReading:
         return next((run.start for run in self.runs if run.start < length < run.stop), length)
 
     def read(self, tokens: list[int], start: int, stop: int, cache: list[Any]) -> None:
-        """Read a slice; what follows the prompt is text."""
-        end = len(self.tokens)
-        if start < min(stop, end):
-            self._read_prompt(start, min(stop, end), cache)
-        if stop > end:
-            text = mx.array([tokens[max(start, end) : stop]])
-            self.language(text, cache=cache, shifts=mx.array([self.shift()]))
+        """Read a slice; what follows the last picture is text, and needs no look at it."""
+        end = self.runs[-1].stop
+        if start < end:
+            self._read_pictures(start, min(stop, len(self.tokens)), cache)
+            start = min(stop, len(self.tokens))
+        if start < stop:
+            shifts = mx.array([self.shift()])
+            assert self.language is not None
+            self.language(mx.array([tokens[start:stop]]), cache=cache, shifts=shifts)
 
-    def _read_prompt(self, start: int, stop: int, cache: list[Any]) -> None:
+    def _read_pictures(self, start: int, stop: int, cache: list[Any]) -> None:
+        self.shift()
         self._look()
         features = dict(self._features)
         embedded = features.pop("inputs_embeds")
         places = features.pop("position_ids", None)
         if places is not None:
             features["position_ids"] = places[..., start:stop]
+        assert self.language is not None
         self.language.read(
             mx.array([self.tokens[start:stop]]),
             cache,
@@ -81,9 +92,7 @@ class PictureReading:
         seen = self.model.get_input_embeddings(
             mx.array([self.tokens]), pixels, mask=inputs.pop("attention_mask", None), **inputs
         ).to_dict()
-        shift = seen.pop("rope_deltas", None)
-        self._shift = int(np.array(shift).reshape(-1)[0]) if shift is not None else 0
         kept = ("inputs_embeds", "position_ids", *_WHOLE)
         found = {name: seen[name] for name in kept if seen.get(name) is not None}
         mx.eval(list(found.values()))
-        self._features = found
+        self._features, self.inputs = found, {}

@@ -23,16 +23,23 @@ MOST_SEEN = 64 << 20
 
 
 class Sight:
-    """Know how one model's pictures become part of its prompts."""
+    """Know how one model's pictures become part of its prompts; without the model, prompts can be counted only."""
 
-    def __init__(self, model: Any, language: Language, processor: Any, limits: MediaLimits) -> None:
+    def __init__(
+        self,
+        config: Any,
+        processor: Any,
+        limits: MediaLimits,
+        model: Any = None,
+        language: Language | None = None,
+    ) -> None:
         self._model = model
         self._language = language
         self._processor = processor
         self._limits = limits
         self._files = Files(limits)
         self._markers = markers.of(processor)
-        self._placeholder = _placeholder(model.config)
+        self._placeholder = _placeholder(config)
         self.marker = marker(processor, self._placeholder)
         self._one_at_a_time = threading.Lock()
         """A processor's tokenizer is not to be used by two threads, nor memory by two requests' pictures."""
@@ -102,10 +109,10 @@ class Sight:
         )
 
 
-def load(folder: Path, model: Any, *, trusted: bool) -> Any:
+def load(folder: Path, config: Any, *, trusted: bool) -> Any:
     """Return the folder's processor; runs code of the model's only where it is trusted."""
     image_processor = load_image_processor(folder, trust_remote_code=trusted)
-    eos = getattr(model.config, "eos_token_id", None)
+    eos = getattr(config, "eos_token_id", None)
     processor = load_processor(folder, True, eos_token_ids=eos, trust_remote_code=trusted)
     if image_processor is not None:
         processor.image_processor = image_processor

@@ -181,3 +181,13 @@ def test_a_text_model_refuses_a_picture_by_its_field(client: openai.OpenAI) -> N
 def test_the_kind_is_shown(daemon: Daemon) -> None:
     kinds = {model["id"]: model["kind"] for model in daemon.get("/v1/models")["data"]}
     assert {kinds[kind] for kind in KINDS} == {"vision"}
+
+
+def test_pictures_are_counted_as_they_are_read(daemon: Daemon) -> None:
+    source = {"type": "base64", "media_type": "image/png", "data": uri(RED).partition(",")[2]}
+    content = [{"type": "image", "source": source}, {"type": "text", "text": "what is it?"}]
+    body = {"model": MODEL, "messages": [{"role": "user", "content": content}]}
+    daemon.ctl("unload", "--all", "--force")
+    counted = daemon.post("/v1/messages/count_tokens", body)["input_tokens"]
+    usage = daemon.post("/v1/messages", {**body, "max_tokens": 1})["usage"]
+    assert counted == usage["input_tokens"] + usage["cache_read_input_tokens"]

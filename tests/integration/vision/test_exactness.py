@@ -1,6 +1,7 @@
 """What a row says depends on its own words and pictures alone, whoever shares the batch."""
 
 import io
+from dataclasses import replace
 
 import mlx.core as mx
 import mlx_vlm
@@ -74,7 +75,7 @@ def test_the_tokens_are_those_of_mlx_vlm_itself(kind: str) -> None:
 
 def of_mlx_vlm(model: Seeing, words: tuple[str | bytes, ...]) -> list[int]:
     """Return what mlx-vlm's own loop says to a message, the end of an answer left out of account."""
-    processor = sight.load(model.folder, model.model, trusted=False)
+    processor = sight.load(model.folder, model.model.config, trusted=False)
     processor.tokenizer.stopping_criteria = lambda token: False
     parts = [
         {"type": "image"} if isinstance(item, bytes) else {"type": "text", "text": item}
@@ -105,3 +106,18 @@ def test_a_prompt_read_in_slices_is_the_prompt_read_at_once() -> None:
             shift = mx.array([reading.shift()])
             found.append(model.lane.model(mx.array([[9]]), cache=cache, shifts=shift))  # type: ignore[call-arg]
         assert mx.allclose(found[0], found[1], atol=1e-4).item(), kind
+
+
+def test_a_row_sent_back_for_room_goes_on_as_if_nothing_had_happened() -> None:
+    model = seeing("qwen2_vl")
+    words = "more and more and " * 12
+    asked = [model.request(words, picture(at), " and?", tokens=340 + at) for at in (1, 2)]
+    assert len(asked[0].prompt) < 256 < 512 < len(asked[0].prompt) + 340
+    budget = 2 * model.lane.bounds.cache_shape.row_bytes(512)
+    bounds = replace(model.lane.bounds, growth=1, cache_budget=budget)
+    rig = Rig(model.lane, bounds=bounds)
+    uids = rig.submit(*asked)
+    rig.finish()
+    assert rig.stats().preempted
+    for uid, item in zip(uids, asked, strict=True):
+        assert rig.tokens(uid) == alone(model.lane, item)

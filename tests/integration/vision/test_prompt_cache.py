@@ -83,3 +83,15 @@ def test_a_match_within_a_picture_is_cut_back_to_before_it() -> None:
     (run,) = reading.runs  # type: ignore[attr-defined]
     assert reading.whole(run.start + 1) == run.start
     assert [reading.whole(length) for length in (run.start, run.stop)] == [run.start, run.stop]
+
+
+@pytest.mark.parametrize("kind", ["qwen2_vl", "qwen3_vl", "smolvlm"])
+def test_pictures_that_are_known_are_not_looked_at_again(kind: str) -> None:
+    model = seeing(kind)
+    rig = remembering(model)
+    first, again = (model.request(LONG, picture(1), " What is it? " * 9) for _ in range(2))
+    ((said, _),) = answered(rig, first)
+    ((repeated, cached),) = answered(rig, again)
+    assert (repeated, cached) == (said, len(again.prompt) - 2)
+    assert again.reading is not None
+    assert not again.reading._features  # type: ignore[attr-defined]
