@@ -89,3 +89,21 @@ def test_a_folder_without_a_plain_model_is_refused(
         (tmp_path / "config.json").write_text(content)
     with pytest.raises(ModelLoadFailed, match=complaint):
         weights.refuse_code(tmp_path)
+
+
+def test_a_model_file_is_taken_where_the_user_trusts_it(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_file": "m.py"}')
+    assert weights.refuse_code(tmp_path, trusted=True) == {"model_file": "m.py"}
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "tokenizer_config.json", "processor_config.json", "preprocessor_config.json"]
+)  # fmt: skip
+def test_classes_of_the_folders_own_are_refused_wherever_they_are_named(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text('{"auto_map": {}}')
+    weights.refuse_auto_map(tmp_path)
+    (tmp_path / name).write_text('{"auto_map": {"AutoProcessor": "code.Processor"}}')
+    with pytest.raises(ModelLoadFailed, match=f"{name}: auto_map .*trust_remote_code"):
+        weights.refuse_auto_map(tmp_path)
