@@ -21,7 +21,6 @@ SERVED = frozenset(
         ModelKind.EMBEDDING,
         ModelKind.RERANK,
         ModelKind.SPEECH,
-        ModelKind.SPEECH,
         ModelKind.TRANSCRIPTION,
     }
 )

@@ -40,6 +40,6 @@ def _yarn(config: Mapping[str, object]) -> int | None:
 
 def _count(value: object) -> int | None:
     """Return a plausible number of tokens; tokenizers write 1e30 for "no limit"."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 2**40:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 1 <= value < 2**40:
         return None
     return int(value)

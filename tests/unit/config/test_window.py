@@ -60,3 +60,7 @@ def test_only_scaling_that_starts_from_a_written_length_counts(
 
 def test_scaling_alone_states_no_window() -> None:
     assert context_length({"rope_scaling": YARN}) is None
+
+
+def test_less_than_one_token_is_no_window() -> None:
+    assert context_length({"max_position_embeddings": 0.5}) is None
