@@ -36,6 +36,7 @@ MlxdError                        code                      status
 └── ConfigError                  never over HTTP; the commands exit with 2
 """
 
+import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -44,6 +45,11 @@ _LONGEST_NAME = 200
 
 _HOSTED = ("claude-", "gpt-")
 """How the names begin that clients ask hosted services for."""
+
+_HUB_NAME = re.compile(
+    r"(?:(?:hf\.co|huggingface\.co)/)?([A-Za-z0-9_][\w.-]{0,95}/[A-Za-z0-9_][\w.-]{0,95})", re.ASCII
+)
+"""A repository of the hub as `mlxctl pull` takes it, in the middle."""
 
 
 class MlxdError(Exception):
@@ -137,6 +143,8 @@ class ModelNotFound(CallerError):
             hint += (
                 f'; a model of yours answers to it with `aliases: ["{name.partition("-")[0]}-*"]`'
             )
+        if found := _HUB_NAME.fullmatch(name):
+            hint += f"; if the hub has it, `mlxctl pull {found[1]}` downloads it"
         shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "..."
         super().__init__(f"no model is named {shown!r}{hint}", field="model")
         self.name = name

@@ -136,6 +136,20 @@ def test_an_unknown_name_comes_back_with_near_ones() -> None:
     assert "mlxctl list" in ModelNotFound("gtp").message
 
 
+@pytest.mark.parametrize(
+    "name", ["mlx-community/Qwen3-8B-4bit", "hf.co/mlx-community/Qwen3-8B-4bit"]
+)
+def test_a_name_of_the_hubs_form_tells_how_to_download_it(name: str) -> None:
+    assert "`mlxctl pull mlx-community/Qwen3-8B-4bit`" in ModelNotFound(name).message
+
+
+@pytest.mark.parametrize(
+    "name", ["qwen", "/a", "a/", "a/b/c", "a b/c", "a/b`", "a/b\n", "../x", "-a/b"]
+)
+def test_a_name_that_no_repository_can_have_is_not_offered_for_download(name: str) -> None:
+    assert "mlxctl pull" not in ModelNotFound(name).message
+
+
 def test_an_endless_name_is_not_sent_back() -> None:
     assert len(ModelNotFound("x" * 10**6).message) < 300
 
