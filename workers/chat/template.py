@@ -50,7 +50,7 @@ class PromptWriter:
     """Write the prompts of one model.
 
     Where the tokenizer has a Rust core, only that core's `encode` is called: it borrows nothing that another thread's
-    `decode` could find borrowed. Any other tokenizer is used by one thread at a time.
+    `decode` could find borrowed. Any other tokenizer is used by one thread at a time, and text then waits for pictures.
     """
 
     def __init__(self, tokenizer: Any, sight: Sight | None = None) -> None:
@@ -64,6 +64,12 @@ class PromptWriter:
         self._executor = ThreadPoolExecutor(
             _THREADS if self._core is not None else 1, thread_name_prefix="mlxd-prompt"
         )
+        self._looking = (
+            ThreadPoolExecutor(1, thread_name_prefix="mlxd-look")
+            if self._core is not None
+            else self._executor
+        )
+        """Pictures take long to prepare, and one after the other: text has threads of its own."""
         self.format = format_of(tokenizer)
         self._executor.submit(self._warm)
 
@@ -81,7 +87,9 @@ class PromptWriter:
         if self._sight is None:
             raise UnsupportedField(parts[0].field, "this model takes text, not images")
         pictures = await self._sight.pictures(parts)
-        return await self._run(lambda: self.render_chat(request, pictures))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._looking, lambda: self.render_chat(request, pictures)
+        )
 
     async def text(self, text: str) -> tuple[int, ...]:
         """Return a plain prompt's tokens, with those the tokenizer puts around a text."""
@@ -93,7 +101,8 @@ class PromptWriter:
 
     def close(self) -> None:
         """Let the threads go."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        for executor in (self._executor, self._looking):
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def render_chat(self, request: ChatRequest, pictures: Sequence[Any] = ()) -> Prompt:
         """Do what `chat` does, on the calling thread, with the pictures in the order they stand."""

@@ -1,11 +1,20 @@
 """Pictures stand where the caller put them, and the caller's words never count as one."""
 
+import asyncio
+import base64
+import threading
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from support.seeing import KINDS, picture, seeing
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.chat.content import Content, ImagePart
 from mlxd.workers.chat.request import ChatRequest, PastCall, Role, Tool, Turn
+from mlxd.workers.chat.sight import Sight
+from mlxd.workers.chat.template import PromptWriter
+from mlxd.workers.engine.reading import PromptReading
 
 
 def image(at: int) -> ImagePart:
@@ -88,3 +97,40 @@ def test_fewer_pixels_make_fewer_tokens() -> None:
         return len(model.writer.render_chat(asked, [picture(1, (200, 200))]).tokens)
 
     assert tokens(60 * 60) < tokens(120 * 120) < tokens(None)
+
+
+class Slow:
+    """Look at pictures as another does, once it is told to."""
+
+    def __init__(self, eyes: Sight) -> None:
+        self._eyes = eyes
+        self.marker, self.plain, self.pictures = eyes.marker, eyes.plain, eyes.pictures
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    def look(
+        self, text: str, pictures: Sequence[Any], parts: Sequence[ImagePart]
+    ) -> tuple[tuple[int, ...], PromptReading]:
+        """Wait, and look."""
+        self.begun.set()
+        assert self.go.wait(60)
+        return self._eyes.look(text, pictures, parts)
+
+
+async def test_text_is_not_kept_waiting_by_pictures_that_are_prepared() -> None:
+    model = seeing("qwen2_vl")
+    eyes = Slow(model.eyes)
+    writer = PromptWriter(model.writer._tokenizer, eyes)
+    part = ImagePart(field="x", base64=base64.b64encode(picture(1)).decode())
+    shown = ChatRequest(turns=(Turn(role=Role.USER, images=(part,)),))
+    looking = [asyncio.create_task(writer.chat(shown)) for _ in range(12)]
+    try:
+        assert await asyncio.to_thread(eyes.begun.wait, 60)
+        words = ChatRequest(turns=(Turn(role=Role.USER, text="hello"),))
+        said = await asyncio.gather(*(writer.chat(words) for _ in range(8)))
+        assert {prompt.reading for prompt in said} == {None}
+        assert not any(task.done() for task in looking)
+    finally:
+        eyes.go.set()
+    found = await asyncio.gather(*looking)
+    assert all(prompt.reading is not None for prompt in found)
+    writer.close()
