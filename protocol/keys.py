@@ -45,6 +45,13 @@ class KeyRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """It signs requests and is never sent itself."""
 
 
+class RotateRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask for a key to be replaced."""
+
+    grace: str | float | None = None
+    """How long the old one is still worth something, a duration such as "10m"; none = not a moment."""
+
+
 class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """Describe a key; nothing here opens anything. Times are Unix seconds."""
 
@@ -61,6 +68,8 @@ class KeyInfo(msgspec.Struct, frozen=True, kw_only=True):
     created_at: float
     expires_at: float | None
     expired: bool
+    old_until: float | None = None
+    """When the last of the keys ends that this one has replaced and that still open what it opens."""
 
 
 class KeyList(msgspec.Struct, frozen=True):

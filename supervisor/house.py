@@ -17,6 +17,7 @@ from mlxd.supervisor import journal, listener, memory, runfile, stale_workers, u
 from mlxd.supervisor.access import Access, new_own_key
 from mlxd.supervisor.app import build_app
 from mlxd.supervisor.assemble import build_pools, build_standby, limits
+from mlxd.supervisor.audit import Audit
 from mlxd.supervisor.clock import SystemClock
 from mlxd.supervisor.downloads import Downloads
 from mlxd.supervisor.journal import Journal
@@ -56,7 +57,7 @@ class House:
         await asyncio.gather(self.pools.shutdown(), self.standby.end(), self.downloads.close())
         self.events.close()  # whoever follows hears of the last worker, too
 
-    def reload(self, settings: Settings, read: Read) -> Reload | None:
+    def reload(self, settings: Settings, read: Read, audit: Audit) -> Reload | None:
         """Return what takes a changed configuration.
 
         A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
@@ -67,7 +68,7 @@ class House:
         def take(fresh: Settings) -> None:
             self.pools.bound(limits(fresh))
 
-        return Reload(settings, read, self.known.declare, take, tell=self.events.note)
+        return Reload(settings, read, self.known.declare, take, tell=self.events.note, audit=audit)
 
 
 async def serve(
@@ -101,7 +102,7 @@ async def serve(
             public,
             drain=house.drain,
             hurry=house.pools.hurry,
-            reload=house.reload(settings, read),
+            reload=house.reload(settings, read, access.audit),
             client_timeout=settings.server.client_timeout,
         )
         runfile.write(paths.state_dir, own)

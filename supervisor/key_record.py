@@ -12,6 +12,13 @@ _BYTES = 32
 """Random, so that one round of a fast hash is as good as many of a slow one."""
 
 
+class OldKey(msgspec.Struct, frozen=True):
+    """Hold what is kept of a key that was replaced, and until when it is still worth something."""
+
+    digest: str
+    until: float
+
+
 class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Describe one key as its file does."""
 
@@ -30,6 +37,17 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: float | None = None
     isolate_cache: bool = False
     signed: bool = False
+    old: tuple[OldKey, ...] = ()
+    """Those it had before and that may still be shown, by the wish of who replaced them."""
+
+    def replaced(self, digest: str, now: float, grace: float = 0.0) -> "KeyRecord":
+        """Return it with another key; without a grace, no older one is worth anything."""
+        old = [*self.live(now), OldKey(self.digest, now + grace)] if grace > 0 else []
+        return msgspec.structs.replace(self, digest=digest, old=tuple(old))
+
+    def live(self, now: float) -> list[OldKey]:
+        """Return the older keys that are worth something still."""
+        return [old for old in self.old if now < old.until]
 
     def is_expired(self, now: float) -> bool:
         """Tell whether the key's time is over."""
@@ -37,10 +55,12 @@ class KeyRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     def info(self, now: float) -> KeyInfo:
         """Return what may be shown of it."""
+        reckoned = ("expired", "old_until")
         shown = {
-            name: getattr(self, name) for name in KeyInfo.__struct_fields__ if name != "expired"
+            name: getattr(self, name) for name in KeyInfo.__struct_fields__ if name not in reckoned
         }
-        return KeyInfo(**shown, expired=self.is_expired(now))
+        old_until = max((old.until for old in self.live(now)), default=None)
+        return KeyInfo(**shown, expired=self.is_expired(now), old_until=old_until)
 
 
 def digest_of(key: str | bytes) -> bytes:

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from mlxd.config.settings import Settings
 from mlxd.protocol import request_body
-from mlxd.protocol.keys import KeyList, KeyRequest, Revoked
+from mlxd.protocol.keys import KeyList, KeyRequest, Revoked, RotateRequest
 from mlxd.supervisor import body, tenant
 from mlxd.supervisor.keys import Keys
 
@@ -45,22 +45,26 @@ class KeyRoutes:
 
     async def add(self, request: Request) -> Response:
         """Make a key."""
-        limit = self.settings.server.max_body
-        content = await body.read(request.headers, request.receive, limit)
-        wanted = request_body.decode(content, msgspec.json.Decoder(KeyRequest), _nothing)
+        wanted = await self._read(request, KeyRequest)
         tenant.calling().about = wanted.name
         return _json(self.keys.add(wanted), 201)
 
     async def rotate(self, request: Request) -> Response:
-        """Replace a key; the old one is worth nothing from now on."""
+        """Replace a key; the old one is worth nothing from now on, or once its grace is over."""
         tenant.calling().about = request.path_params["name"]
-        return _json(self.keys.rotate(request.path_params["name"]))
+        wanted = await self._read(request, RotateRequest)
+        return _json(self.keys.rotate(request.path_params["name"], wanted.grace))
 
     async def revoke(self, request: Request) -> Response:
         """Forget a key."""
         tenant.calling().about = request.path_params["name"]
         gone = self.keys.revoke(request.path_params["name"])
         return _json(Revoked(gone.name, len(self.keys.ring().records)))
+
+    async def _read(self, request: Request, kind: type[T]) -> T:
+        limit = self.settings.server.max_body
+        content = await body.read(request.headers, request.receive, limit)
+        return request_body.decode(content or b"{}", msgspec.json.Decoder(kind), _nothing)
 
 
 def _json(content: object, status: int = 200) -> Response:

@@ -17,7 +17,7 @@ from mlxd.supervisor.key_record import KeyRecord, digest_of, new_id, new_secret
 logger = logging.getLogger("mlxd.keys")
 
 FILE = "keys.json"
-_RESERVED = frozenset({"anyone", "mlxctl", "server.api_key"})
+_RESERVED = frozenset({"anyone", "mlxctl", "server.api_key", "signal"})
 """Names under which the audit knows those who have no key of the file."""
 
 Stamp = tuple[int, int, int]
@@ -34,6 +34,9 @@ class Ring:
     def __init__(self, records: Sequence[KeyRecord] = ()) -> None:
         self.records = tuple(records)
         self._shown = {bytes.fromhex(r.digest): r for r in records if not r.signed}
+        self._outgoing = {
+            bytes.fromhex(old.digest): (r, old) for r in records if not r.signed for old in r.old
+        }
         self._signing = {name: r for r in records if r.signed for name in (r.id, r.name)}
 
     def by_digest(self, digest: bytes) -> KeyRecord | None:
@@ -42,6 +45,11 @@ class Ring:
         if found is None or not hmac.compare_digest(bytes.fromhex(found.digest), digest):
             return None
         return found
+
+    def by_old_digest(self, digest: bytes, now: float) -> KeyRecord | None:
+        """Return the key that has replaced the one with this digest, while that may still be shown."""
+        record, old = self._outgoing.get(digest, (None, None))
+        return record if old is not None and now < old.until else None
 
     def signer(self, client: str) -> KeyRecord | None:
         """Return the key that signs under this id or name."""
@@ -83,7 +91,7 @@ class Keys:
             raise InvalidRequest("rights: expected at least one", field="rights")
         now, secret = self.clock(), new_secret()
         fields = {name: getattr(wanted, name) for name in KeyRequest.__struct_fields__}
-        seconds = _seconds(fields.pop("expires_in"))
+        seconds = _seconds(fields.pop("expires_in"), "expires_in")
         record = KeyRecord(
             **fields,
             id=new_id(),
@@ -94,12 +102,14 @@ class Keys:
         self._write([*self._ring.records, record])
         return NewKey(secret, record.info(now))
 
-    def rotate(self, name: str) -> NewKey:
-        """Replace the key and keep all else; the old one is worth nothing from now on."""
-        secret = new_secret()
-        fresh = msgspec.structs.replace(self._named(name), digest=digest_of(secret).hex())
+    def rotate(self, name: str, grace: str | float | None = None) -> NewKey:
+        """Replace the key and keep all else; the old one is worth nothing any more once the grace is over."""
+        secret, now, seconds = new_secret(), self.clock(), _seconds(grace, "grace")
+        if grace is not None and seconds is None:
+            raise InvalidRequest("grace: expected a time that ends", field="grace")
+        fresh = self._named(name).replaced(digest_of(secret).hex(), now, seconds or 0.0)
         self._write([fresh if r.id == fresh.id else r for r in self._ring.records])
-        return NewKey(secret, fresh.info(self.clock()))
+        return NewKey(secret, fresh.info(now))
 
     def revoke(self, name: str) -> KeyRecord:
         """Forget a key; raises ObjectNotFound."""
@@ -145,11 +155,11 @@ class Keys:
         self._ring = fresh_ring
 
 
-def _seconds(given: str | float | None) -> float | None:
+def _seconds(given: str | float | None, field: str) -> float | None:
     if given is None:
         return None
     try:
         seconds = parse_duration(given)
     except ValueError as error:
-        raise InvalidRequest(f"expires_in: {error}", field="expires_in") from None
+        raise InvalidRequest(f"{field}: {error}", field=field) from None
     return None if seconds == NEVER else seconds

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from mlxd.config.settings import Settings
 from mlxd.protocol.errors import ConfigError
 from mlxd.protocol.journal import ConfigReloaded, ReloadRefused
+from mlxd.supervisor.audit import Audit
 from mlxd.supervisor.journal import Tell, unheard
 
 logger = logging.getLogger("mlxd.reload")
+
+_WHO = "signal"
+"""Who sends one is not known; whoever may is this user, or root."""
 
 
 class Reload:
@@ -24,11 +28,13 @@ class Reload:
         read: Callable[[], Settings],
         *takers: Callable[[Settings], None],
         tell: Tell = unheard,
+        audit: Audit | None = None,
     ) -> None:
         self._settings = settings
         self._read = read
         self._takers = takers
         self._tell = tell
+        self._audit = audit or Audit()
 
     def __call__(self) -> bool:
         """Reload; tell whether the configuration could be read."""
@@ -37,6 +43,7 @@ class Reload:
         except ConfigError as error:
             logger.error("reload refused, all stays as it was: %s", error.message)
             self._tell(ReloadRefused(cause=error.message))
+            self._audit.write(_WHO, "reload", result=error.code)
             return False
         late = needs_restart(self._settings, fresh)
         for name in late:
@@ -46,6 +53,7 @@ class Reload:
         self._settings = fresh
         logger.info("reload done models=%d", len(fresh.models))
         self._tell(ConfigReloaded(models=len(fresh.models), needs_restart=late))
+        self._audit.write(_WHO, "reload")
         return True
 
 

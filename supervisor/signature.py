@@ -86,9 +86,14 @@ class Signatures:
     def check(self, claim: Claim, ring: Ring, scope: Scope) -> KeyRecord:
         """Return the key that signed; raises InvalidApiKey."""
         key = ring.signer(claim.client)
-        secret = bytes.fromhex(key.digest) if key else _NO_KEY
+        digests = [key.digest, *(old.digest for old in key.live(self._clock()))] if key else []
         text = claim.text(scope["method"], _target(scope)).encode()
-        right = hmac.compare_digest(hmac.digest(secret, text, "sha256").hex(), claim.signature)
+        signed = [
+            hmac.digest(secret, text, "sha256").hex()
+            for secret in [bytes.fromhex(digest) for digest in digests] or [_NO_KEY]
+        ]
+        # All are looked at, whichever is right.
+        right = [one for one in signed if hmac.compare_digest(one, claim.signature)]
         if key is None or not right:
             raise InvalidApiKey("the signature does not belong to this client and request")
         self._check_time(int(claim.timestamp))

@@ -90,7 +90,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
     ),
     "keys list": (("keys list --json", "names, rights and limits; no key is shown twice"),),
     "keys revoke": (("keys revoke laptop", "it is worth nothing from now on"),),
-    "keys rotate": (("keys rotate ci", "the same rights, a new key"),),
+    "keys rotate": (
+        ("keys rotate ci", "the same rights, a new key"),
+        ("keys rotate ci --grace 10m", "and ten minutes to tell everybody"),
+    ),
     "events": (
         ("events -n 50", "what happened, and why"),
         ("events -f --json", "as it happens, an object per line"),

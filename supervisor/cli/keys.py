@@ -88,15 +88,16 @@ def list_keys(session: Session) -> None:
 
 @keys.command(cls=Command)
 @click.argument("name")
+@click.option("--grace", metavar="DURATION", help="Time the old key is still worth something: 10m.")
 @click.pass_obj
-def rotate(session: Session, name: str) -> None:
+def rotate(session: Session, name: str, grace: str | None) -> None:
     """Replace a key by a new one of the same name; the old one is worth nothing from then on."""
     answer = _ask(
         session,
-        lambda: session.client.post(f"{_PATH}/{quote(name, safe='')}/rotate", {}),
+        lambda: session.client.post(f"{_PATH}/{quote(name, safe='')}/rotate", {"grace": grace}),
         "keys rotate",
         name,
-        lambda book: book.rotate(name),
+        lambda book: book.rotate(name, grace),
     )
     _show(session, answer)
 
@@ -126,6 +127,8 @@ def rows(found: Iterable[KeyInfo]) -> Iterable[tuple[str, ...]]:
     """Yield the lines of the table."""
     for key in found:
         ends = "never" if key.expires_at is None else _day(key.expires_at)
+        if key.old_until is not None:
+            ends += f", old one {_day(key.old_until)}"
         yield (
             key.name,
             ",".join(key.rights) + (" (signs)" if key.signed else ""),

@@ -201,3 +201,35 @@ async def test_admin_actions_are_written_down_with_who_what_and_how_it_ended() -
     assert lines[3]["request"] == "r-1" and lines[3]["status"] == 201
     for secret in (admin, user, made.json()["key"]):
         assert secret not in text
+
+
+async def test_a_rotated_key_opens_what_it_did_until_its_grace_is_over() -> None:
+    """Given a key that is rotated with a grace, then both are one tenant, with one share, until the old one ends."""
+    async with keyed_front() as front:
+        front.key("admin", rights=("admin",))
+        old = front.key("laptop", requests_per_minute=2, expires_in="1h")
+        answer = await front.client.post(
+            "/v1/keys/laptop/rotate", json={"grace": "2m"}, headers={"x-api-key": "own"}
+        )
+        assert answer.json()["info"]["old_until"] == front.times.now + 120
+        fresh = answer.json()["key"]
+        assert [(await front.ask("GET", "/v1/ps", key))[1] for key in (old, fresh, old)] == [
+            None, None, "rate_limited",
+        ]  # fmt: skip
+        front.times.now += 120
+        assert (await front.ask("GET", "/v1/ps", old))[1] == "invalid_api_key"
+        assert (await front.ask("GET", "/v1/ps", fresh))[1] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"grace": "soon"}, "grace"), ({"grace": "never"}, "grace"), ({"grave": 1}, "grave")],
+)
+async def test_a_wrong_grace_is_named_and_changes_nothing(body: dict[str, str], field: str) -> None:
+    async with keyed_front() as front:
+        key = front.key()
+        answer = await front.client.post(
+            "/v1/keys/laptop/rotate", json=body, headers={"x-api-key": "own"}
+        )
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+        assert (await front.ask("GET", "/v1/ps", key))[1] is None

@@ -48,6 +48,17 @@ async def test_a_signed_request_is_answered_and_never_a_second_time() -> None:
     assert len(front.worker.seen) == 1
 
 
+async def test_a_rotated_key_signs_until_its_grace_is_over() -> None:
+    async with keyed_front() as front:
+        old = front.key("robot", signed=True)
+        fresh = front.access.keys.rotate("robot", "1m").key
+        assert (await post(front, signed(front, old))).status_code == 200
+        assert (await post(front, signed(front, fresh))).status_code == 200
+        front.times.now += 60
+        assert code_of(await post(front, signed(front, old))) == "invalid_api_key"
+        assert (await post(front, signed(front, fresh))).status_code == 200
+
+
 async def test_no_part_of_a_signed_request_can_be_changed() -> None:
     async with keyed_front() as front:
         key = front.key("robot", signed=True)

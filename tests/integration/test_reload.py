@@ -1,5 +1,6 @@
 """A changed configuration is taken while requests run; a broken one changes nothing."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -28,6 +29,13 @@ def names(daemon: Daemon) -> set[str]:
     return {model["id"] for model in daemon.get("/v1/models")["data"]}
 
 
+def audited(daemon: Daemon) -> list[tuple[str, str, str]]:
+    """Return who did what and how it ended, without the loads."""
+    lines = (daemon.place.log_dir / "audit.log").read_text().splitlines()
+    entries = [json.loads(line) for line in lines]
+    return [(e["who"], e["what"], e["result"]) for e in entries if e["what"] == "reload"]
+
+
 @pytest.fixture
 def demo() -> Path:
     """Give the folder of the demo model."""
@@ -48,6 +56,7 @@ def test_a_new_model_is_known_and_a_loaded_one_stays(running_daemon: Any, demo: 
     assert [model["pid"] for model in daemon.ps()] == [pid]
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     assert daemon.post("/v1/chat/completions", body)["model"] == "mine"
+    assert audited(daemon) == [("signal", "reload", "ok")]
 
 
 def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path) -> None:
@@ -61,6 +70,7 @@ def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path
     os.kill(daemon.pid, signal.SIGHUP)
     until(lambda: "reload refused" in daemon.log, within=30, what="the refusal is logged")
     assert "mine" in names(daemon)
+    assert audited(daemon) == [("signal", "reload", "config_error")]
 
 
 def test_without_a_daemon_there_is_nothing_to_reload(home: Any) -> None:

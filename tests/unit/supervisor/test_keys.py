@@ -48,6 +48,43 @@ def test_a_rotated_key_keeps_all_but_itself(tmp_path: Path) -> None:
     assert own.ring().by_digest(digest_of(fresh.key)) is not None
 
 
+def test_an_old_key_lives_as_long_as_its_grace_and_no_longer(tmp_path: Path) -> None:
+    """Given a key, when it is rotated twice with a grace, then each old one ends at its own time."""
+    own = book(tmp_path)
+    first = own.add(KeyRequest(name="laptop", models=("a",)))
+    second = own.rotate("laptop", "10m")
+    assert (second.info.old_until, second.info.id) == (1600.0, first.info.id)
+    later = book(tmp_path, at=1300.0)
+    third = later.rotate("laptop", 60)
+    ring = later.ring()
+    ends = {first.key: 1600.0, second.key: 1360.0}
+    for key, end in ends.items():
+        assert ring.by_digest(digest_of(key)) is None
+        found = ring.by_old_digest(digest_of(key), end - 1)
+        assert found is not None and found.models == ("a",)
+        assert ring.by_old_digest(digest_of(key), end) is None
+    assert ring.by_digest(digest_of(third.key)) is not None
+    assert third.info.old_until == 1600.0
+    assert first.key not in (tmp_path / keys.FILE).read_text()
+
+
+def test_a_rotation_without_grace_ends_the_older_ones_too(tmp_path: Path) -> None:
+    own = book(tmp_path)
+    first = own.add(KeyRequest(name="laptop"))
+    own.rotate("laptop", "10m")
+    assert own.rotate("laptop").info.old_until is None
+    assert own.ring().by_old_digest(digest_of(first.key), 1001.0) is None
+
+
+@pytest.mark.parametrize("grace", ["soon", "never", -1])
+def test_a_grace_is_a_time_that_ends(tmp_path: Path, grace: str | int) -> None:
+    own = book(tmp_path)
+    key = own.add(KeyRequest(name="laptop")).key
+    with pytest.raises(InvalidRequest, match="grace: expected"):
+        own.rotate("laptop", grace)
+    assert own.ring().by_digest(digest_of(key)) is not None
+
+
 def test_a_key_that_signs_opens_nothing_when_it_is_shown(tmp_path: Path) -> None:
     own = book(tmp_path)
     made = own.add(KeyRequest(name="robot", signed=True))
