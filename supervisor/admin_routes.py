@@ -129,6 +129,7 @@ class Admin:
             "owned_by": spec.id.partition("/")[0] if "/" in spec.id else "mlxd",
             "kind": spec.kind,
             "state": self.pool.state(spec.id),
+            "last_used_at": self.pool.last_used_at(spec.id),
             "context_length": spec.context_length,
             "aliases": spec.aliases,
             "architecture": spec.architecture,

@@ -10,11 +10,13 @@ from mlxd.config.catalog import ModelSpec
 from mlxd.config.settings import Settings
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.protocol.units import NEVER
+from mlxd.supervisor import usage
 from mlxd.supervisor.budget import Budget, Gauges
 from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.costs import Costs
 from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.lifecycle import Policy
+from mlxd.supervisor.limits import Limits
 from mlxd.supervisor.logs import WorkerLog
 from mlxd.supervisor.memory import (
     available_bytes,
@@ -23,10 +25,11 @@ from mlxd.supervisor.memory import (
     peak_footprint,
     total_bytes,
 )
-from mlxd.supervisor.pool import Limits, Pool
+from mlxd.supervisor.pool import Pool
 from mlxd.supervisor.process import Launcher, SpawnLauncher
 from mlxd.supervisor.stale_workers import NotingLauncher
 from mlxd.supervisor.standby import Patience, StandbyLauncher
+from mlxd.supervisor.usage import Usage
 from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker_pools import WorkerPools
 
@@ -71,6 +74,7 @@ def build_pool(
         footprint=footprint,
         budget=Budget(_gauges(settings, others), costs, clock, wire=settings.memory.wired),
         tell=tell,
+        usage=Usage(state_dir / usage.FILE if state_dir else None),
     )
 
 

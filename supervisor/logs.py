@@ -4,6 +4,7 @@ import hashlib
 import logging
 from collections import deque
 from pathlib import Path
+from typing import Protocol
 from urllib.parse import quote
 
 from mlxd.supervisor.rotating_file import FILE_BYTES, RotatingFile
@@ -23,6 +24,18 @@ def file_name(model_id: str) -> str:
     if name.startswith(".") or len(name) > _LONGEST_NAME or name == _OWN:
         name = f"{name[:_LONGEST_NAME].lstrip('.')}-{hashlib.sha256(model_id.encode()).hexdigest()[:12]}"
     return f"{name}.log"
+
+
+class LogSink(Protocol):
+    """Take what a worker prints."""
+
+    def write(self, chunk: bytes) -> None:
+        """Take some bytes; lines may be cut anywhere."""
+        ...
+
+    def flush(self) -> None:
+        """Take an unfinished line as it is; the process has ended."""
+        ...
 
 
 class WorkerLog:

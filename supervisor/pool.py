@@ -9,7 +9,6 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
@@ -23,24 +22,17 @@ from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Policy
+from mlxd.supervisor.limits import Limits
+from mlxd.supervisor.logs import LogSink
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.queue import Queue, Waiter
 from mlxd.supervisor.urgency import Priority
-from mlxd.supervisor.worker import LogSink, WorkerHandle
+from mlxd.supervisor.usage import Usage
+from mlxd.supervisor.worker import WorkerHandle
 
 logger = logging.getLogger("mlxd.pool")
 
 _REAP_MARGIN_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Hold what bounds the pool."""
-
-    max_loaded: int
-    max_queue: int
-    """Requests per model that may wait or run beyond its batch."""
-    max_swap_wait: float
 
 
 class Pool:
@@ -58,6 +50,7 @@ class Pool:
         footprint: Callable[[int], int],
         budget: Budget | None = None,
         tell: Tell = unheard,
+        usage: Usage | None = None,
     ) -> None:
         self._limits = limits
         self._policy = policy
@@ -68,6 +61,7 @@ class Pool:
         self._footprint = footprint
         self.budget = budget
         self._tell = tell
+        self.usage = usage or Usage()
         self._balance: Balance | None = None
         self._workers: dict[str, WorkerHandle] = {}
         self._queue = Queue()
@@ -208,6 +202,7 @@ class Pool:
                 worker_spec=self._describe,
                 on_change=self._decide_soon,
                 tell=self._tell,
+                usage=self.usage,
             )
         worker.update(spec)
         return worker

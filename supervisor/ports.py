@@ -86,6 +86,10 @@ class Pool(Protocol):
         """Return the state of a model's worker."""
         ...
 
+    def last_used_at(self, model_id: str) -> float | None:
+        """Return when the model was used last, in Unix seconds; None where nobody knows."""
+        ...
+
 
 class Status(Protocol):
     """Describe the workers at the moment of asking."""

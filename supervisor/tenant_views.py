@@ -114,6 +114,10 @@ class TenantPool:
         """Return the state of a model's worker."""
         return self.inner.state(model_id)
 
+    def last_used_at(self, model_id: str) -> float | None:
+        """Return when the model was used last, in Unix seconds; None where nobody knows."""
+        return self.inner.last_used_at(model_id)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TenantStatus:

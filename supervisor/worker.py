@@ -8,7 +8,6 @@ import logging
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol import control
@@ -23,7 +22,9 @@ from mlxd.supervisor.grants import Grant
 from mlxd.supervisor.journal import Tell, unheard
 from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Life, Policy
+from mlxd.supervisor.logs import LogSink
 from mlxd.supervisor.process import Callbacks, Child, Launcher
+from mlxd.supervisor.usage import Usage
 from mlxd.supervisor.worker_news import WorkerNews
 
 logger = logging.getLogger("mlxd.worker")
@@ -32,18 +33,6 @@ _UNWANTED_ENDS = (None, StopReason.POISONED, StopReason.EVICTED)
 """Why a worker is leaving whose requests another one may serve: it died, said it must, or died while it was drained."""
 
 _HAS_MODEL = (WorkerState.LOADING, WorkerState.READY, WorkerState.DRAINING)
-
-
-class LogSink(Protocol):
-    """Take what a worker prints."""
-
-    def write(self, chunk: bytes) -> None:
-        """Take some bytes; lines may be cut anywhere."""
-        ...
-
-    def flush(self) -> None:
-        """Take an unfinished line as it is; the process has ended."""
-        ...
 
 
 class WorkerHandle:
@@ -60,13 +49,13 @@ class WorkerHandle:
         worker_spec: Callable[[ModelSpec], WorkerSpec],
         on_change: Callable[[], None],
         tell: Tell = unheard,
+        usage: Usage | None = None,
     ) -> None:
         self.spec = spec
         self.life = Life(pinned=spec.pin, idle_timeout=spec.idle_timeout)
         self.ready: control.Ready | None = None
         self.loading: control.LoadProgress | None = None
         self.loaded_at: float | None = None
-        self.last_used_at: float | None = None
         self.socket: str | None = None
         self.granted: Grant | None = None
         """The share of the memory it was told last."""
@@ -78,6 +67,7 @@ class WorkerHandle:
         self._log = log
         self._worker_spec = worker_spec
         self._on_change = on_change
+        self._usage = usage or Usage()
         self._news = WorkerNews(spec.id, tell, memory.footprint)
         self._wish: bool | None = None
         """Whether an operator pinned the model, or took its pin away; None leaves it to the configuration."""
@@ -86,6 +76,11 @@ class WorkerHandle:
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._settled.set()
+
+    @property
+    def last_used_at(self) -> float | None:
+        """Return when the model was used last, by whichever of its processes."""
+        return self._usage.at(self.spec.id)
 
     @property
     def pid(self) -> int | None:
@@ -155,7 +150,7 @@ class WorkerHandle:
         """Take a lease back; one that was failed already is gone."""
         if lease in self._leases:
             self._leases.remove(lease)
-            self.last_used_at = self._clock.wall()
+            self._usage.note(self.spec.id, self._clock.wall())
             self.handle(events.LeaseEnded(served))
 
     def limit(self, grant: Grant) -> None:
@@ -178,7 +173,8 @@ class WorkerHandle:
         logger.info("model=%s state=%s was=%s pid=%s", self.spec.id, state, old, self.pid)
         self._news.moved(self.life, old, self.pid)
         if state is WorkerState.READY:
-            self.loaded_at = self.last_used_at = self._clock.wall()
+            self.loaded_at = self._clock.wall()
+            self._usage.note(self.spec.id, self.loaded_at)
             self.loading = None
         if state in ALIVE:
             self._settled.clear()

@@ -13,7 +13,8 @@ from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
 from mlxd.supervisor.lease import Lease
-from mlxd.supervisor.pool import Limits, Pool
+from mlxd.supervisor.limits import Limits
+from mlxd.supervisor.pool import Pool
 from mlxd.supervisor.urgency import Priority
 from mlxd.supervisor.wait_board import WaitBoard
 
@@ -79,6 +80,10 @@ class WorkerPools:
         """Return the state of the worker with the model."""
         return self.models.state(model_id)
 
+    def last_used_at(self, model_id: str) -> float | None:
+        """Return when the model was used last, None where nobody knows."""
+        return self.models.usage.at(model_id)
+
     def bound(self, limits: Limits) -> None:
         """Take other limits for the models."""
         self.models.bound(limits)
@@ -90,6 +95,7 @@ class WorkerPools:
     async def shutdown(self) -> None:
         """Turn everybody away, drain every worker, return when all are reaped."""
         await asyncio.gather(self.models.shutdown(), self.tokenizers.shutdown())
+        self.models.usage.close()
 
     def hurry(self) -> None:
         """Stop what is still draining at once."""

@@ -1,16 +1,17 @@
 """Hold `mlxctl list`."""
 
+import time
 from collections.abc import Iterable
 
 import click
 import msgspec
 
 from mlxd.protocol.downloads import Unfinished, UnfinishedList
-from mlxd.protocol.units import format_size
+from mlxd.protocol.units import format_duration, format_size
 from mlxd.supervisor.cli.failure import Refused
 from mlxd.supervisor.cli.session import Command, Session
 
-_HEADER = ("NAME", "KIND", "SIZE", "CONTEXT", "STATE", "SOURCE", "ALIASES")
+_HEADER = ("NAME", "KIND", "SIZE", "CONTEXT", "STATE", "LAST USED", "SOURCE", "ALIASES")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,6 +22,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     weights_bytes: int | None = None
     context_length: int | None = None
     state: str = "-"
+    last_used_at: float | None = None
     source: str = "-"
     aliases: list[str] = []
     error: str | None = None
@@ -42,7 +44,7 @@ def list_models(session: Session) -> None:
         session.out.json({**session.client.get("/v1/models"), **more})
         return
     found = session.client.read("/v1/models", Models)
-    session.out.table(_HEADER, [*rows(found.data), *half_rows(halves)])
+    session.out.table(_HEADER, [*rows(found.data, time.time()), *half_rows(halves)])
     for half in halves:
         if not half.running:
             session.out.note(
@@ -53,7 +55,7 @@ def list_models(session: Session) -> None:
             session.out.note(f"{entry.id}: {entry.error}")
 
 
-def rows(entries: Iterable[Entry]) -> Iterable[tuple[str, ...]]:
+def rows(entries: Iterable[Entry], now: float) -> Iterable[tuple[str, ...]]:
     """Yield the lines of the table."""
     for entry in entries:
         yield (
@@ -62,9 +64,15 @@ def rows(entries: Iterable[Entry]) -> Iterable[tuple[str, ...]]:
             format_size(entry.weights_bytes) if entry.weights_bytes else "-",
             str(entry.context_length or "-"),
             entry.state,
+            since(entry.last_used_at, now),
             entry.source,
             ", ".join(entry.aliases) or "-",
         )
+
+
+def since(at: float | None, now: float) -> str:
+    """Say how long ago something was."""
+    return "-" if at is None else f"{format_duration(max(0.0, float(int(now - at))))} ago"
 
 
 def half_rows(halves: Iterable[Unfinished]) -> Iterable[tuple[str, ...]]:
@@ -74,7 +82,7 @@ def half_rows(halves: Iterable[Unfinished]) -> Iterable[tuple[str, ...]]:
         if half.total_bytes:
             size = f"{size} of {format_size(half.total_bytes)}"
         state = "downloading" if half.running else "incomplete"
-        yield half.model, "-", size, "-", state, "hub", "-"
+        yield half.model, "-", size, "-", state, "-", "hub", "-"
 
 
 def _unfinished(session: Session) -> list[Unfinished]:

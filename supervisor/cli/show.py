@@ -29,7 +29,10 @@ def fields(entry: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield name and text of every field that says something; fields of a newer daemon are shown as they are."""
     for name, value in entry.items():
         if name not in _UNWRITTEN and value not in (None, [], {}):
-            yield name.removesuffix("_bytes").replace("_", " "), _text(name, value)
+            yield (
+                name.removesuffix("_bytes").removesuffix("_at").replace("_", " "),
+                _text(name, value),
+            )
 
 
 def _text(name: str, value: object) -> str:
@@ -40,7 +43,7 @@ def _text(name: str, value: object) -> str:
             return ", ".join(map(str, value))
         case int() if name.endswith("_bytes"):
             return f"{format_size(value)} ({value} bytes)"
-        case int() | float() if name == "created":
+        case int() | float() if name == "created" or name.endswith("_at"):
             return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(value))
         case int() | float() if name.endswith("_timeout"):
             return format_duration(value if value >= 0 else NEVER)

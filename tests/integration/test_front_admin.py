@@ -50,6 +50,7 @@ async def test_the_list_holds_what_can_be_served_with_kind_aliases_and_state() -
         "owned_by": "org",
         "kind": "text",
         "state": "ready",
+        "last_used_at": None,
         "context_length": 2048,
         "aliases": [ALIAS],
         "architecture": "qwen3",

@@ -103,6 +103,7 @@ class FakePool:
     urgencies: list[Urgency] = field(default_factory=list)
     counted: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
     loads: list[tuple[str, float | None, bool | None]] = field(default_factory=list)
     unloads: list[tuple[str, bool]] = field(default_factory=list)
 
@@ -196,6 +197,10 @@ class FakePool:
     def state(self, model_id: str) -> WorkerState:
         """Return ready for all."""
         return WorkerState.READY
+
+    def last_used_at(self, model_id: str) -> float | None:
+        """Return what the test says."""
+        return self.used.get(model_id)
 
     def fail_leases(self, error: MlxdError) -> None:
         """Let every lease know that its worker is lost."""

@@ -14,7 +14,8 @@ from mlxd.supervisor.budget import Budget
 from mlxd.supervisor.clock import Clock, SystemClock
 from mlxd.supervisor.lease import Lease
 from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.pool import Limits, Pool
+from mlxd.supervisor.limits import Limits
+from mlxd.supervisor.pool import Pool
 from mlxd.supervisor.process import Launcher
 from mlxd.supervisor.urgency import Priority, Urgency
 

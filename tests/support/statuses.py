@@ -35,6 +35,7 @@ def entry(**changes: object) -> dict[str, Any]:
         "owned_by": "mlxd",
         "kind": "text",
         "state": "stopped",
+        "last_used_at": None,
         "context_length": 2048,
         "aliases": ["demo"],
         "architecture": "qwen3",

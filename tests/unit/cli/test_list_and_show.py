@@ -3,9 +3,12 @@
 import json
 import time
 
+import pytest
 from support.ctl import Ctl
 from support.scripted_http import Script
 from support.statuses import entry
+
+from mlxd.supervisor.cli import list_models
 
 
 def test_list_has_one_line_per_model_with_all_its_names(ctl: Ctl, daemon: Script) -> None:
@@ -16,14 +19,29 @@ def test_list_has_one_line_per_model_with_all_its_names(ctl: Ctl, daemon: Script
         context_length=40960,
         state="ready",
         source="hub",
+        last_used_at=time.time() - 7260.5,
     )
     daemon.answer("GET /v1/models", {"object": "list", "data": [entry(aliases=["a", "b-*"]), hub]})
     done = ctl("list", "--url", daemon.url)
     assert done.stdout == (
-        "NAME                         KIND  SIZE    CONTEXT  STATE    SOURCE    ALIASES\n"
-        "mlxd-demo                    text  3.4 MB  2048     stopped  embedded  a, b-*\n"
-        "mlx-community/Qwen3-8B-4bit  text  4.6 GB  40960    ready    hub       -\n"
+        "NAME                         KIND  SIZE    CONTEXT  STATE    LAST USED  SOURCE    ALIASES\n"
+        "mlxd-demo                    text  3.4 MB  2048     stopped  -          embedded  a, b-*\n"
+        "mlx-community/Qwen3-8B-4bit  text  4.6 GB  40960    ready    2h1m ago   hub       -\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("at", "shown"),
+    [
+        (None, "-"),
+        (1000.0, "0s ago"),
+        (940.2, "59s ago"),
+        (1001.0, "0s ago"),
+        (-172_800.0, "2d16m ago"),
+    ],
+)
+def test_a_use_is_told_by_how_long_ago_it_was(at: float | None, shown: str) -> None:
+    assert list_models.since(at, 1000.0) == shown
 
 
 def test_list_says_why_a_model_cannot_be_served(ctl: Ctl, daemon: Script) -> None:
