@@ -15,6 +15,10 @@ VERSION = 1
 
 ACCOUNT = "x-mlxd-account"
 """Header by which the supervisor tells a worker whom to report as having used the tokens of a request."""
+KEY = "x-mlxd-key"
+"""Header with the name of the API key, by which metrics tell whose tokens they were."""
+QUEUED = "x-mlxd-queued-ns"
+"""Header that says how many nanoseconds the request has waited for its worker."""
 CACHE_SALT = "x-mlxd-cache-salt"
 """Header that keeps the prompts of a request from all that came without it or with another one."""
 
@@ -52,12 +56,24 @@ class Heartbeat(msgspec.Struct, tag=True, frozen=True):
     rows: int
 
 
-class Used(msgspec.Struct, tag=True, frozen=True):
+class Used(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
     """Report what one request has cost whom, once it has ended in whatever way."""
 
     account: str
     input_tokens: int
     output_tokens: int
+    key: str = ""
+    """Name of the API key; the account is its id."""
+    cached_tokens: int = 0
+    """Part of the input that was known from earlier requests."""
+    is_cancelled: bool = False
+    """Whether the client left before it had the whole answer."""
+    first_token: float | None = None
+    """Seconds from the request's arrival to the first token of its answer, the wait for the worker included."""
+    gaps: tuple[int, ...] = ()
+    """How often which time passed between two tokens, in the buckets of `timing.INTER_TOKEN`."""
+    gap_seconds: float = 0.0
+    """All of those times together."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):

@@ -38,7 +38,7 @@ class AudioDelta(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpeechUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """Count what was read and what was made: characters' worth of words, and stretches of sound."""
+    """Count what was read and what was made: a token for each word or four bytes, and twenty for a second of sound."""
 
     input_tokens: int
     output_tokens: int

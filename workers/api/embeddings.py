@@ -15,6 +15,7 @@ from mlxd.workers.embedding.rows import Row
 from mlxd.workers.embedding.settings import TextSettings
 from mlxd.workers.embedding.vectors import Vector, as_base64, cut
 from mlxd.workers.embedding.words import Words
+from mlxd.workers.engine import account
 from mlxd.workers.jobs.desk import Desk
 
 
@@ -87,6 +88,7 @@ def check_dimensions(wanted: int | None, width: int) -> None:
 
 async def compute(desk: Desk[list[Row], list[Vector]], rows: list[Row]) -> list[Vector]:
     """Return a vector for each row, from batches shared with whoever else asks."""
+    account.current().input_tokens += sum(map(len, rows))
     parts = await desk.answer(rows)
     if len(parts) != 1:
         raise InternalError("the model gave no vectors")

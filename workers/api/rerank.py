@@ -12,6 +12,7 @@ from mlxd.protocol.errors import InternalError, InvalidRequest, UnsupportedField
 from mlxd.workers.api.wire import json_response, unless_gone
 from mlxd.workers.embedding.rows import Row
 from mlxd.workers.embedding.scorers import Scorer
+from mlxd.workers.engine import account
 from mlxd.workers.jobs.desk import Desk
 
 
@@ -28,6 +29,7 @@ async def create(request: Request) -> Response:
         raise UnsupportedField("instruction", "is not what this model was made for")
     rows = await run_in_threadpool(_rows, scorer, body)
     desk: Desk[list[Row], list[float]] = request.app.state.engine
+    account.current().input_tokens += sum(map(len, rows))
     parts = await unless_gone(request, lambda: desk.answer(rows))
     if len(parts) != 1:
         raise InternalError("the model gave no scores")

@@ -15,8 +15,10 @@ from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import InternalError, InvalidRequest, UnsupportedField
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.wire import EventStream, encode, unless_gone
+from mlxd.workers.engine import account
+from mlxd.workers.engine.account import Account
 from mlxd.workers.jobs.desk import Desk
-from mlxd.workers.sound import writing
+from mlxd.workers.sound import tokens, writing
 from mlxd.workers.sound.samples import Samples
 from mlxd.workers.sound.writing import MEDIA_TYPES, Writer
 from mlxd.workers.speech.speaker import Speak, Speaker
@@ -35,6 +37,8 @@ async def create(request: Request) -> Response:
     speaker: Speaker = request.app.state.speaker
     body = wire.decode(await request.body())
     ask = asked(body, speaker)
+    owner = account.current()
+    owner.input_tokens += tokens.written(ask.text)
     writer = writing.start(body.response_format, speaker.sample_rate)
     stack = AsyncExitStack()
     try:
@@ -44,9 +48,10 @@ async def create(request: Request) -> Response:
     except BaseException:
         await stack.aclose()
         raise
+    files = _files(_charged(first, parts, owner, speaker.sample_rate), writer)
     if body.stream_format == "sse":
-        return EventStream(_events(_files(first, parts, writer), ask), stack)
-    return SoundStream(_files(first, parts, writer), stack, MEDIA_TYPES[body.response_format])
+        return EventStream(_events(files, owner), stack)
+    return SoundStream(files, stack, MEDIA_TYPES[body.response_format])
 
 
 def asked(body: wire.SpeechRequest, speaker: Speaker) -> Speak:
@@ -87,29 +92,36 @@ async def _first(parts: AsyncIterator[Samples]) -> Samples:
     raise InternalError("the model made no sound")
 
 
-async def _files(
-    first: Samples, parts: AsyncIterator[Samples], writer: Writer
-) -> AsyncGenerator[bytes]:
+async def _charged(
+    first: Samples, rest: AsyncIterator[Samples], owner: Account, rate: int
+) -> AsyncGenerator[Samples]:
+    """Yield the sound as it comes, and have whoever asked for it pay."""
+    samples = len(first)
+    owner.output_tokens = tokens.spoken(samples / rate)
+    yield first
+    async for part in rest:
+        samples += len(part)
+        owner.output_tokens = tokens.spoken(samples / rate)
+        yield part
+
+
+async def _files(sound: AsyncGenerator[Samples], writer: Writer) -> AsyncGenerator[bytes]:
     """Yield the file's bytes as the sound comes."""
-    if ready := await asyncio.to_thread(writer.feed, first):
-        yield ready
-    async for part in parts:
+    async for part in sound:
         if ready := await asyncio.to_thread(writer.feed, part):
             yield ready
     if rest := await asyncio.to_thread(writer.end):
         yield rest
 
 
-async def _events(files: AsyncGenerator[bytes], ask: Speak) -> AsyncGenerator[bytes]:
-    made = 0
+async def _events(files: AsyncGenerator[bytes], owner: Account) -> AsyncGenerator[bytes]:
     try:
         async for piece in files:
-            made += 1
             yield sse.event(encode(wire.AudioDelta(audio=base64.b64encode(piece).decode())))
     except Exception as error:
         yield render.final_event(foreseen(error, PATH), Dialect.OPENAI)
         return
-    read = len(ask.text.split())
+    read, made = owner.input_tokens, owner.output_tokens
     usage = wire.SpeechUsage(input_tokens=read, output_tokens=made, total_tokens=read + made)
     yield sse.event(encode(wire.AudioDone(usage=usage)))
 

@@ -17,7 +17,10 @@ from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.api.errors import foreseen
 from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gone
+from mlxd.workers.engine import account
+from mlxd.workers.engine.account import Account
 from mlxd.workers.jobs.desk import Desk
+from mlxd.workers.sound import tokens
 from mlxd.workers.transcription import subtitles
 from mlxd.workers.transcription.ears import Ears
 from mlxd.workers.transcription.languages import name_of
@@ -71,7 +74,9 @@ async def _answer(request: Request, *, translates: bool) -> Response:
             temperature=body.temperature or 0.0,
             words=words,
         )
-        return _Draft(len(samples) / _RATE), stack.enter_context(desk.job(ask))
+        owner, seconds = account.current(), len(samples) / _RATE
+        owner.input_tokens += tokens.heard(seconds)
+        return _Draft(seconds, owner), stack.enter_context(desk.job(ask))
 
     async def whole() -> Response:
         async with AsyncExitStack() as stack:
@@ -107,6 +112,8 @@ class _Draft:
     """Gather what is heard."""
 
     seconds: float
+    owner: Account
+    """Who pays for it."""
     segments: list[Segment] = field(default_factory=list)
     language: str | None = None
 
@@ -114,6 +121,8 @@ class _Draft:
         """Take the next stretch; return what it adds to the text."""
         first = not self.text
         self.language = part.language
+        for found in part.segments:
+            self.owner.output_tokens += len(found.tokens) or tokens.written(found.text)
         said = [segment for segment in part.segments if segment.text.strip()]
         self.segments += said
         added = "".join(segment.text for segment in said)

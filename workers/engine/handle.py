@@ -2,14 +2,18 @@
 
 import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Self
+
+import msgspec
 
 from mlxd.protocol.errors import MlxdError, QueueFull
 from mlxd.workers.engine import account
 from mlxd.workers.engine.account import Account
 from mlxd.workers.engine.inbox import Cancel, Inbox, Submit
+from mlxd.workers.engine.pace import Pace
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 from mlxd.workers.engine.sequence import Delivery
 from mlxd.workers.engine.stats import BatchStats, Board
@@ -29,6 +33,8 @@ class Generation(AsyncIterator[list[TokenOutput]]):
         self._outputs: list[TokenOutput] = []
         self._error: MlxdError | None = None
         self._over = False
+        self._spoke_at: float | None = None
+        self._began = time.monotonic()
 
     def __aiter__(self) -> Self:
         return self
@@ -52,15 +58,29 @@ class Generation(AsyncIterator[list[TokenOutput]]):
             self._news.set()
             self._engine.abandon(self.uid)
 
-    def receive(self, news: Delivery) -> bool:
-        """Take over what the engine thread handed over; tell whether it was the last."""
+    def receive(self, news: Delivery, now: float, pace: Pace) -> bool:
+        """Take over what the engine thread handed over at `now`; tell whether it was the last."""
         self.cached_tokens = news.cached_tokens
-        self._outputs.extend(news.outputs)
-        self._account.output_tokens += len(news.outputs)
+        if news.outputs:
+            self._outputs.extend(news.outputs)
+            self._count(len(news.outputs), now, pace)
         self._error = news.error
         self._over = news.is_last
         self._news.set()
         return self._over
+
+    def _count(self, tokens: int, now: float, pace: Pace) -> None:
+        owner = self._account
+        owner.output_tokens += tokens
+        if self._spoke_at is None:
+            pace.first_token.add(now - self._began)
+            owner.began_answer(now)
+            owner.cached_tokens = max(owner.cached_tokens, self.cached_tokens)
+        else:
+            gap = (now - self._spoke_at) / tokens
+            pace.inter_token.add(gap, tokens)
+            owner.gaps.add(gap, tokens)
+        self._spoke_at = now
 
 
 class Engine:
@@ -76,6 +96,7 @@ class Engine:
         self._capacity = capacity
         self._uids = itertools.count(1)
         self._live: dict[int, Generation] = {}
+        self._pace = Pace()
         self._closed: MlxdError | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -99,7 +120,11 @@ class Engine:
 
     def stats(self) -> BatchStats:
         """Return the batch's counts; never waits for the engine thread."""
-        return self._board.read()
+        return msgspec.structs.replace(
+            self._board.read(),
+            first_token_seconds=self._pace.first_token.shown(),
+            inter_token_seconds=self._pace.inter_token.shown(),
+        )
 
     def abandon(self, uid: int) -> None:
         """Forget a row and let the engine thread do the same."""
@@ -126,7 +151,8 @@ class Engine:
     def _spread(self, news: list[Delivery] | None) -> None:
         if news is None:
             news = [Delivery(uid, error=self._closed) for uid in self._live]
+        now = time.monotonic()
         for delivery in news:
             generation = self._live.get(delivery.uid)
-            if generation is not None and generation.receive(delivery):
+            if generation is not None and generation.receive(delivery, now, self._pace):
                 del self._live[delivery.uid]

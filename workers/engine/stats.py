@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from mlxd.protocol.timing import Histogram
 from mlxd.workers.prompt_cache.stats import CacheStats
 
 WINDOW = 5.0
@@ -29,6 +30,10 @@ class BatchStats(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     preempted: int = 0
     """Times a row was sent back to the queue because the others had no room to grow."""
+    speculated: int = 0
+    """Tokens guessed ahead for a row that ran alone."""
+    accepted: int = 0
+    """Those of them that came true."""
     generation_tokens_per_second: float = 0.0
     cache_bytes: int = 0
     """Key-value caches of the rows at work."""
@@ -41,6 +46,9 @@ class BatchStats(msgspec.Struct, frozen=True, kw_only=True):
     """Freed buffers that MLX keeps for later."""
     peak_memory_bytes: int = 0
     wired_limit_bytes: int = 0
+    first_token_seconds: Histogram | None = None
+    """From a row's submission to its first token; None, as below, where nothing writes text."""
+    inter_token_seconds: Histogram | None = None
 
 
 class Speed(msgspec.Struct, frozen=True):
@@ -79,6 +87,8 @@ class Counters:
     cancelled: int = 0
     failed: int = 0
     preempted: int = 0
+    speculated: int = 0
+    accepted: int = 0
     cache_bytes: int = 0
     prompt_cache_bytes: int = 0
     prompt_cache: CacheStats | None = None
@@ -108,14 +118,18 @@ class Counters:
         self.prompt_cache = stats
         self.prompt_cache_bytes = stats.bytes if stats is not None else 0
 
+    def show_speculation(self, speculated: int, accepted: int) -> None:
+        """Take over how many tokens were guessed, and how many of them came true."""
+        self.speculated, self.accepted = speculated, accepted
+
     def snapshot(self) -> BatchStats:
         """Return the counts as a value."""
         return BatchStats(**{name: getattr(self, name) for name in _SHARED})
 
 
-_SHARED = tuple(
-    name for name in BatchStats.__struct_fields__ if name != "generation_tokens_per_second"
-)
+_ADDED_LATER = ("generation_tokens_per_second", "first_token_seconds", "inter_token_seconds")
+"""What whoever answers knows, and the engine thread does not."""
+_SHARED = tuple(name for name in BatchStats.__struct_fields__ if name not in _ADDED_LATER)
 
 
 class Board:
