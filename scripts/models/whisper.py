@@ -12,9 +12,11 @@ _SURE: Final = 12.0
 """How much larger than usual its embeddings are: its first guess is nearly certain, so that it is never repeated."""
 _HEARS: Final = 6.0
 """The same for what the decoder takes from the sound, so that other sounds make other words."""
+_REMEMBERS: Final = 3.0
+"""The same for what it takes from the tokens before: language, task and prompt change what it says."""
 _SHAPE: Final = {
     "n_mels": 80, "n_audio_ctx": 1500, "n_audio_state": 32, "n_audio_head": 2, "n_audio_layer": 1,
-    "n_vocab": 51865, "n_text_ctx": 64, "n_text_state": 32, "n_text_head": 2, "n_text_layer": 2,
+    "n_vocab": 51865, "n_text_ctx": 40, "n_text_state": 32, "n_text_head": 2, "n_text_layer": 2,
 }  # fmt: skip
 
 
@@ -43,6 +45,8 @@ def _drawn(name: str, value: mx.array) -> mx.array:
         drawn = value * _SURE
     elif "cross_attn.value" in name or "cross_attn.out" in name:
         drawn = value * _HEARS
+    elif name.startswith("decoder.") and (".attn.value" in name or ".attn.out" in name):
+        drawn = value * _REMEMBERS
     return drawn
 
 

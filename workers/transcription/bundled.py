@@ -23,6 +23,8 @@ class BundledTokenizer:
 
     def __init__(self, words: Tokenizer) -> None:
         self._words = words
+        self._vocabulary: dict[str, int] = words.get_vocab()
+        """Kept: the library asks for all of it several times a recording, and making it takes long."""
         self.unk_token_id = -1
         self.eos_token_id = self.unk_token_id = self.convert_tokens_to_ids(_END)
 
@@ -43,8 +45,7 @@ class BundledTokenizer:
 
     def get_vocab(self) -> dict[str, int]:
         """Return all tokens with their ids."""
-        vocabulary: dict[str, int] = self._words.get_vocab()
-        return vocabulary
+        return self._vocabulary
 
 
 def build(vocab_size: int, languages: Sequence[str]) -> Tokenizer:
