@@ -20,7 +20,7 @@ _PART = st.fixed_dictionaries(
 _CONTENT = _TEXT | st.lists(_PART, max_size=2) | ANYTHING
 _ID = st.sampled_from(["a", "b", ""]) | ANYTHING
 _ROLE = st.sampled_from(["user", "assistant", "system", "developer"] * 3 + ["wizard", ""])
-_KINDS = (
+ITEM_TYPES = (
     "message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output",
     "tool_search_call", "tool_search_output", "local_shell_call", "local_shell_call_output", "shell_call",
     "apply_patch_call", "mcp_call", "additional_tools", "web_search_call", "compaction", "item_reference", "poem",
@@ -40,7 +40,7 @@ _TOOL = _FUNCTION | st.fixed_dictionaries(
     {"type": st.just("namespace"), "name": _TEXT, "tools": st.lists(_FUNCTION, max_size=2)}
 )
 _ITEM = st.fixed_dictionaries(
-    {"type": st.sampled_from(_KINDS) | ANYTHING},
+    {"type": st.sampled_from(ITEM_TYPES) | ANYTHING},
     optional={
         "role": _ROLE,
         "content": _CONTENT,
