@@ -15,7 +15,8 @@ from mlx_lm.sample_utils import make_logits_processors, make_sampler
 
 from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.inbox import Inbox, Submit
-from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.lane import Lane, Outlets
+from mlxd.workers.engine.loop import EngineLoop
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 from mlxd.workers.engine.stats import Board
 

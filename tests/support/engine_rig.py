@@ -16,7 +16,8 @@ from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine.inbox import Cancel, Inbox, Submit
-from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.lane import Lane, Outlets
+from mlxd.workers.engine.loop import EngineLoop
 from mlxd.workers.engine.request import FinishReason, GenerateRequest, Sampling, TokenOutput
 from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.sequence import Delivery

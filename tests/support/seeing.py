@@ -18,7 +18,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.chat.content import Content, ImagePart
 from mlxd.workers.chat.request import ChatRequest, Role, Turn
 from mlxd.workers.chat.template import Prompt, PromptWriter
-from mlxd.workers.engine.loop import Lane
+from mlxd.workers.engine.lane import Lane
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 from mlxd.workers.vision.sight import Sight
 

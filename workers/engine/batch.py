@@ -5,6 +5,7 @@ Python builds the next one, so tokens are handed over one step after they were a
 """
 
 from collections.abc import Sequence as Rows
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
@@ -38,6 +39,19 @@ class Sampled(msgspec.Struct, frozen=True, gc=False):
     row: Sequence
     token: int
     details: Details
+
+
+@dataclass(frozen=True, slots=True)
+class Lone:
+    """Show the only row of a batch and the step it has in flight."""
+
+    row: Sequence
+    cache: list[Any]
+    inputs: mx.array
+    """The token that the next pass reads: on its way, unless `fresh`."""
+    fresh: bool
+    """Whether that is the last token of the prompt, which is not news."""
+    pending: Logprobs | None
 
 
 def new_cache(model: Model) -> list[Any]:
@@ -95,6 +109,12 @@ def _evaluate(cache: Rows[Any]) -> None:
 
 def _merge(caches: Rows[Rows[Any]]) -> list[Any]:
     return [layers[0].merge(list(layers)) for layers in zip(*caches, strict=True)]
+
+
+def trim(cache: Rows[Any], tokens: int) -> None:
+    """Take so many tokens off the end of one row's cache, which must be one that can do it."""
+    for entry in cache if tokens else ():
+        entry.trim(tokens)
 
 
 def part(cache: Rows[Any], place: int) -> list[Any]:
@@ -188,6 +208,28 @@ class DecodeBatch:
     def extract(self, row: Sequence) -> list[Any]:
         """Return the cache of one row, to be looked at before the next step."""
         return self._cache if self._alone else part(self._cache, self.rows.index(row))
+
+    @property
+    def lone(self) -> Lone | None:
+        """Return the only row, None where there are several or its cache is laid out for several."""
+        if len(self.rows) != 1 or not self._alone:
+            return None
+        row = self.rows[0]
+        fresh = row.uid in self._fresh
+        return Lone(row, self._cache, self._inputs, fresh, self._pending)
+
+    def leap(self, inputs: mx.array, pending: Logprobs | None) -> None:
+        """Go on from a token further ahead: the only row's cache holds all before it."""
+        self._inputs, self._pending = inputs, pending
+        self._fresh.clear()
+        self._changed = True
+
+    def take_back(self, row: Sequence) -> None:
+        """Forget what a leap put into the cache beyond the row's end."""
+        beyond = row.fed - len(row.tokens)
+        if beyond > 0 and self._alone:
+            trim(self._cache, beyond)
+            row.sampled -= beyond
 
     def remove(self, uids: set[int]) -> bool:
         """Drop rows, whose tokens in flight are never looked at; tell whether there were any."""

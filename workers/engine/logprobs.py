@@ -57,6 +57,11 @@ class Logprobs:
         moved = {old: new for new, old in enumerate(rows)}
         self._rows = [moved.get(row, -1) for row in self._rows]
 
+    def at(self, row: int) -> "Logprobs":
+        """Return those of one row alone, as the first of its batch."""
+        arrays = tuple(array[row : row + 1] for array in self.arrays)
+        return Logprobs([0], [self._asked[row]], arrays)
+
     def read(self) -> dict[int, Details]:
         """Return the details of each asking row by its place in the batch; waits for the device."""
         chosen = cast(list[float], self.arrays[0].tolist())

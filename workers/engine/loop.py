@@ -4,8 +4,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import mlx.core as mx
@@ -15,11 +15,13 @@ from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.inbox import Cancel, Do, Inbox, Leave, Limit, Message, Shrink, Submit
+from mlxd.workers.engine.lane import Lane, Outlets
 from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
 from mlxd.workers.engine.request import FinishReason, TokenOutput
 from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.sampling import fold_seed
 from mlxd.workers.engine.sequence import Delivery, Sequence, SequenceState, as_answer, views
+from mlxd.workers.engine.speculation import Speculation
 from mlxd.workers.engine.stats import Board, Counters
 
 log = logging.getLogger(__name__)
@@ -30,32 +32,6 @@ CLEAR_STEPS = 512
 """Steps between two such moments under load: lengths change all the time, and so do the buffers they need."""
 FAILURES = 3
 """Steps that fail one after the other before the process is given up."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lane:
-    """What the loop needs to know of a model."""
-
-    model: batches.Model
-    vocab: int
-    """Width of the logits."""
-    context_length: int
-    eos_token_ids: frozenset[int]
-    bounds: scheduler.Bounds
-
-
-@dataclass(frozen=True, slots=True)
-class Outlets:
-    """Where the loop's news go."""
-
-    publish: Callable[[list[Delivery]], None]
-    """Takes all rows' tokens of a step at once."""
-    beat: Callable[[int, int], None] = lambda steps, rows: None
-    """Told after each step how many there were and how many rows there are."""
-    broken: Callable[[Exception], bool] = lambda error: False
-    """Tells an error after which the device cannot be used any more."""
-    limit: Callable[[int, int], int] = lambda memory, cache: memory
-    """Sets what MLX may take and keep; returns what of it rows' caches may take."""
 
 
 class EngineLoop:
@@ -72,6 +48,7 @@ class EngineLoop:
         self._reuse = reuse or Reuse()
         self._prompts = Prompts(lane.model, self._reuse)
         self._batch = batches.DecodeBatch(lane.model, lane.vocab)
+        self._speculation = lane.speculation or Speculation(lane.model, lane.vocab)
         self._outbox: list[Delivery] = []
         self._thread = threading.get_ident()
         self._failures = 0
@@ -156,6 +133,7 @@ class EngineLoop:
                     self._lane = replace(self._lane, bounds=bounds)
                 case Shrink():
                     self._reuse.shrink(busy=self.rows > 0)
+                    self._speculation.forget()
                     mx.clear_cache()
                     self._show(full=True)
                 case Do():
@@ -170,6 +148,7 @@ class EngineLoop:
         """Take rows out of the batch, whose state may be of use to others."""
         for row in self._batch.rows:
             if row.uid in uids:
+                self._batch.take_back(row)
                 self._reuse.leave_batch(row, partial(self._batch.extract, row))
         return self._batch.remove(uids)
 
@@ -209,15 +188,22 @@ class EngineLoop:
 
     def _decode(self) -> None:
         try:
-            news = self._batch.step()
+            news = self._speculation.step(self._batch, self._lane.bounds)
+            if news is None:
+                news = self._batch.step()
         except Exception as error:
             self._batch_failed(error)
             return
         self._failures = 0
         failed = self.counters.failed
-        ended = {sampled.row.uid for sampled in news if self._accept(sampled)}
+        ended: set[int] = set()
+        taken = 0
+        for sampled in news:
+            if sampled.row.uid not in ended:  # what was guessed beyond a row's end is nobody's
+                taken += 1
+                ended |= {sampled.row.uid} if self._accept(sampled) else set()
         finished = len(ended) - (self.counters.failed - failed)
-        self.counters.count_generated(len(news), finished, time.monotonic())
+        self.counters.count_generated(taken, finished, time.monotonic())
         if ended:
             self._release(ended)
 
@@ -267,6 +253,7 @@ class EngineLoop:
         for row in self._batch.rows:
             self._fail(row, error)
         self._batch = batches.DecodeBatch(self._lane.model, self._lane.vocab)
+        self._speculation.forget()
         self._failures += 1
         self._give_up_if_broken(error)
 
@@ -289,8 +276,10 @@ class EngineLoop:
         counters.waiting, counters.prefill = len(self._waiting), len(self._prompts.rows)
         counters.decode = len(self._batch)
         counters.prompt_tokens = self._prompts.tokens_read
+        counters.show_speculation(self._speculation.speculated, self._speculation.accepted)
         if full or counters.memory_is_old(now):
             counters.cache_bytes = self._batch.nbytes + self._prompts.nbytes
+            counters.cache_bytes += self._speculation.nbytes
             counters.show_prompt_cache(self._reuse.stats())
             counters.active_memory_bytes = mx.get_active_memory()
             counters.cache_memory_bytes = mx.get_cache_memory()

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.workers.engine.inbox import Inbox, Submit
-from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.lane import Lane, Outlets
+from mlxd.workers.engine.loop import EngineLoop
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 from mlxd.workers.engine.sequence import Delivery
 from mlxd.workers.engine.stats import Board

@@ -21,7 +21,8 @@ from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import detokenize, scheduler
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.engine.inbox import Leave
-from mlxd.workers.engine.loop import EngineLoop, Lane, Outlets
+from mlxd.workers.engine.lane import Lane, Outlets
+from mlxd.workers.engine.loop import EngineLoop
 from mlxd.workers.engine.reuse import Reuse, share
 from mlxd.workers.engine.self_test import speak
 from mlxd.workers.engine.stats import Board
