@@ -28,7 +28,7 @@ class Client:
         self.url = url.rstrip("/")
         self._parts = _split(url)
         self._path = self._parts.path.rstrip("/")
-        self._api_key = api_key
+        self.api_key = api_key
 
     def get(self, path: str, *, timeout: float = _QUICK_S) -> Any:
         """Return the JSON answer to a GET."""
@@ -87,8 +87,8 @@ class Client:
 
     def _content(self, body: object) -> tuple[bytes | None, dict[str, str]]:
         headers = {"accept": "application/json", "connection": "close"}
-        if self._api_key:
-            headers["authorization"] = f"Bearer {self._api_key}"
+        if self.api_key:
+            headers["authorization"] = f"Bearer {self.api_key}"
         if body is None:
             return None, headers
         return msgspec.json.encode(body), headers | {"content-type": "application/json"}

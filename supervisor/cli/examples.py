@@ -64,6 +64,10 @@ EXAMPLES: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("chat demo --max-tokens 50 What is mlxd?", "ask once"),
         ("chat demo --json Hello", "the whole answer for a script"),
     ),
+    "bench": (
+        ("bench", "measure the model that is loaded"),
+        ("bench demo --streams 16 --json", "sixteen answers at once, with all samples"),
+    ),
     "logs": (
         ("logs -n 100", "the end of the daemon's log"),
         ("logs -f demo", "what a model's worker says, as it says it"),

@@ -6,6 +6,7 @@ import click
 
 from mlxd.protocol.errors import ConfigError
 from mlxd.supervisor.cli import (
+    bench,
     chat,
     completion,
     connect,
@@ -88,6 +89,7 @@ for command in (
     search.search,
     recommend.recommend,
     chat.chat,
+    bench.bench,
     logs.logs,
     doctor.doctor,
     connect.connect,
