@@ -11,6 +11,7 @@ from mlxd.config.hub_cache import HubCache
 from mlxd.config.model_folder import SERVED, ModelFolder
 from mlxd.config.settings import Defaults, ModelEntry, PromptCache, Settings
 from mlxd.config.spec import ModelSpec, Origin
+from mlxd.protocol.generation import SamplingDefaults
 
 T = TypeVar("T")
 
@@ -84,6 +85,8 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         max_batch=_first(entry.max_batch, found.max_batch),
         context_length=_first(entry.context_length, found.context_length),
         prompt_cache=_prompt_cache(entry.prompt_cache or PromptCache(), settings.defaults),
+        sampling=entry.sampling or SamplingDefaults(),
+        system_prompt=entry.system_prompt,
         chat_template=parts.chat_template,
         adapter=parts.adapter,
         draft_model=parts.draft_model,

@@ -69,6 +69,8 @@ def _decode(value: object, kind: inspect.Type, path: KeyPath) -> object:
                 raise _wrong("true or false", value, path)
         case inspect.IntType():
             _check_whole(value, kind, path)
+        case inspect.FloatType():
+            return _number(value, kind, path)
         case _:
             raise TypeError(f"no rule for {kind}")
     return value
@@ -138,6 +140,17 @@ def _check_whole(value: object, kind: inspect.IntType, path: KeyPath) -> None:
     fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
     if not fits or (most is not None and cast(int, value) > most):
         raise _wrong(f"a whole number {size}", value, path)
+
+
+def _number(value: object, kind: inspect.FloatType, path: KeyPath) -> float:
+    least = f"of at least {kind.ge:g}" if kind.gt is None else f"above {kind.gt:g}"
+    size = f"{least} and at most {kind.le:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise _wrong(f"a number {size}", value, path)
+    above = value > kind.gt if kind.gt is not None else value >= cast(float, kind.ge)
+    if not above or not value <= cast(float, kind.le):
+        raise _wrong(f"a number {size}", value, path)
+    return float(value)
 
 
 def _wrong(expected: str, value: object, path: KeyPath) -> Mismatch:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from mlxd.protocol.generation import SamplingDefaults
+
 Seconds = Annotated[float, Meta(extra={"unit": "duration"})]
 """Written as 30, "90s", "10m" or -1."""
 Interval = Annotated[float, Meta(gt=0, extra={"unit": "duration"})]
@@ -124,6 +126,8 @@ class Media(Section, frozen=True, kw_only=True):
     """Largest file of a picture to show a model."""
     max_pixels: Count
     """Most pixels of one; it is not even decoded with more."""
+    max_generated_pixels: Count
+    """Most pixels of one that a model is to draw."""
     allow_urls: bool
     """Fetch pictures that requests name by address, from the public internet only."""
     fetch_timeout: Interval
@@ -158,6 +162,10 @@ class ModelEntry(Section, frozen=True, kw_only=True):
     """Window in tokens."""
     prompt_cache: PromptCache | None = None
     """Bytes its finished prompts may keep."""
+    sampling: SamplingDefaults | None = None
+    """What a request gets that leaves a field out."""
+    system_prompt: Name | None = None
+    """What a conversation begins with that has no system message of its own."""
     draft_model: Name | None = None
     """Smaller model that guesses ahead: a hub id or an absolute folder."""
     adapter: Name | None = None

@@ -7,6 +7,7 @@ from typing import Literal
 from mlxd.config.model_folder import SERVED
 from mlxd.config.settings import PromptCache
 from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
+from mlxd.protocol.generation import SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 Origin = Literal["config", "hub", "embedded"]
@@ -47,6 +48,8 @@ class ModelSpec:
     draft_model: Path | None = None
     prompt_cache: PromptCache = PromptCache()
     """What it may take to remember prompts; nothing where no bytes are named."""
+    sampling: SamplingDefaults = SamplingDefaults()
+    system_prompt: str | None = None
 
     def check(self) -> None:
         """Raise the error a request for this model gets, if it cannot be served."""

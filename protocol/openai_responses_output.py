@@ -7,6 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mlxd.protocol.errors import CallerError, ContextLengthExceeded, MlxdError
+from mlxd.protocol.generation import NEUTRAL, SamplingDefaults
 from mlxd.protocol.openai_chat import TokenLogprob
 from mlxd.protocol.openai_responses import ResponsesRequest
 
@@ -169,7 +170,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None
 
 
-def opening(request: ResponsesRequest, *, id: str, created_at: int, model: str) -> Response:
+def opening(
+    request: ResponsesRequest,
+    *,
+    id: str,
+    created_at: int,
+    model: str,
+    sampling: SamplingDefaults = NEUTRAL,
+) -> Response:
     """Return the response to a request as it stands before the first token."""
     belongs = request.conversation_id
     options = request.text
@@ -190,7 +198,7 @@ def opening(request: ResponsesRequest, *, id: str, created_at: int, model: str) 
         reasoning={"effort": effort, "summary": None},
         safety_identifier=request.safety_identifier,
         store=request.is_stored,
-        temperature=1.0 if request.temperature is None else request.temperature,
+        temperature=_first(request.temperature, sampling.temperature),
         text={
             "format": (options and options.format) or {"type": "text"},
             "verbosity": (options and options.verbosity) or "medium",
@@ -198,9 +206,13 @@ def opening(request: ResponsesRequest, *, id: str, created_at: int, model: str) 
         tool_choice="auto" if request.tool_choice is None else request.tool_choice,
         tools=request.tools or [],
         top_logprobs=request.top_logprobs or 0,
-        top_p=1.0 if request.top_p is None else request.top_p,
+        top_p=_first(request.top_p, sampling.top_p),
         user=request.user,
     )
+
+
+def _first(*given: float | None) -> float:
+    return next((value for value in given if value is not None), 1.0)
 
 
 def failed(response: Response, error: MlxdError, *, status: str = "failed") -> Response:

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from mlxd.protocol.generation import SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 
@@ -31,6 +32,10 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_interval: float = 1.0
     chat_template: str | None = None
     """Overrides the folder's own template."""
+    sampling: SamplingDefaults = SamplingDefaults()
+    """What a request gets that leaves a field out."""
+    system_prompt: str | None = None
+    """What a conversation begins with that has no system message of its own."""
     adapter: str | None = None
     prompt_cache_memory: int = 0
     """Bytes that states of prompts may take in memory, 0 = none are kept."""
@@ -46,6 +51,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of one picture's file."""
     most_pixels: int = 40_000_000
     """Pixels of one picture."""
+    most_drawn_pixels: int = 4_194_304
+    """Pixels of a picture that is drawn."""
     fetch_timeout: float = 20.0
     """Seconds that fetching one may take."""
     trust_remote_code: bool = False

@@ -106,4 +106,10 @@ class Order:
 
 def begun(request: wire.ResponsesRequest, spec: ModelSpec) -> Response:
     """Return a new response that nothing was done for yet."""
-    return opening(request, id=new_id("resp"), created_at=int(time.time()), model=spec.id)
+    return opening(
+        request,
+        id=new_id("resp"),
+        created_at=int(time.time()),
+        model=spec.id,
+        sampling=spec.sampling,
+    )

@@ -27,6 +27,7 @@ from mlxd.config.settings import (
     is_pattern,
 )
 from mlxd.protocol.errors import ConfigError
+from mlxd.protocol.generation import SamplingDefaults
 from mlxd.protocol.units import NEVER
 
 TEXT = st.text(
@@ -38,6 +39,14 @@ ID = NAME.filter(lambda text: not is_pattern(text))
 SECONDS = st.floats(min_value=0.001, max_value=1e6) | st.just(NEVER)
 SIZE = st.integers(min_value=1, max_value=10**13)
 COUNT = st.integers(min_value=1, max_value=10**6)
+SAMPLING = st.builds(
+    SamplingDefaults,
+    temperature=st.none() | st.integers(0, 100_000).map(lambda n: n / 1000),
+    top_p=st.none() | st.integers(0, 1000).map(lambda n: n / 1000),
+    top_k=st.none() | st.integers(min_value=0, max_value=10**6),
+    presence_penalty=st.none() | st.integers(-2000, 2000).map(lambda n: n / 1000),
+    max_tokens=st.none() | COUNT,
+)
 KEY = st.sampled_from(
     ["server", "port", "host", "models", "id", "aliases", "memory", "budget", "demo", "defaults", "<<", "x"]
 )  # fmt: skip
@@ -63,6 +72,8 @@ def settings(draw: st.DrawFn) -> Settings:
             prompt_cache=draw(
                 st.none() | st.builds(PromptCache, memory=st.none() | SIZE, disk=st.none() | SIZE)
             ),
+            sampling=draw(st.none() | SAMPLING),
+            system_prompt=draw(st.none() | NAME),
             draft_model=draw(st.none() | st.just("org/small")),
             adapter=draw(st.none() | st.just("/adapters/a")),
         )
@@ -105,6 +116,7 @@ def settings(draw: st.DrawFn) -> Settings:
                 Media,
                 max_audio=SECONDS,
                 max_image=st.integers(0, 10**9),
+                max_generated_pixels=st.integers(1, 10**9),
                 max_pixels=st.integers(1, 10**9),
                 allow_urls=st.booleans(),
                 fetch_timeout=SECONDS,

@@ -12,6 +12,7 @@ from mlxd.protocol import anthropic_answer as answer
 from mlxd.protocol import anthropic_messages as wire
 from mlxd.protocol import render, sse
 from mlxd.protocol.dialect import Dialect
+from mlxd.protocol.generation import NEUTRAL, SamplingDefaults
 from mlxd.workers.api.anthropic_blocks import BlockCutter, Draft
 from mlxd.workers.api.anthropic_turns import must_call, tools, turns
 from mlxd.workers.api.errors import foreseen
@@ -21,7 +22,7 @@ from mlxd.workers.chat.output_format import JsonSchema, OutputFormat
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest, Controls
 from mlxd.workers.chat.template import PromptWriter
-from mlxd.workers.engine.request import Sampling
+from mlxd.workers.engine.sampling_defaults import sampling
 
 _THINKS = {"enabled": True, "adaptive": True, "disabled": False, "between_tools": False}
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -48,7 +49,9 @@ async def create(request: Request) -> Response:
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode(await request.body())
     limit = wire.max_tokens(body)
-    asked = translate(body, callable_here=pipeline.reads_calls)
+    asked = translate(
+        body, callable_here=pipeline.reads_calls, defaults=pipeline.model.spec.sampling
+    )
     answers = await unless_gone(request, lambda: pipeline.chat(asked))
     reply = Reply(
         id=f"msg_{uuid4().hex[:24]}",
@@ -71,7 +74,12 @@ async def count_tokens(request: Request) -> Response:
     return json_response(answer.TokenCount(len(prompt.tokens)))
 
 
-def translate(body: wire.MessagesRequest, *, callable_here: bool) -> ChatRequest:
+def translate(
+    body: wire.MessagesRequest,
+    *,
+    callable_here: bool,
+    defaults: SamplingDefaults = NEUTRAL,
+) -> ChatRequest:
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     spoken, prefill = turns(body)
     offered = tools(body, callable_here=callable_here)
@@ -85,10 +93,8 @@ def translate(body: wire.MessagesRequest, *, callable_here: bool) -> ChatRequest
         prefill=prefill,
         template_options=_template_options(body),
         controls=Controls(
-            sampling=Sampling(
-                temperature=1.0 if body.temperature is None else body.temperature,
-                top_p=1.0 if body.top_p is None else body.top_p,
-                top_k=body.top_k or 0,
+            sampling=sampling(
+                defaults, temperature=body.temperature, top_p=body.top_p, top_k=body.top_k
             ),
             # Zero tokens cannot be asked for; whoever wants none gets none of the one that is made.
             max_tokens=body.max_tokens or 1,

@@ -1,5 +1,7 @@
 """Serve Ollama's chat and generate: a body in, events out as one object or line by line."""
 
+from dataclasses import replace
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -7,6 +9,7 @@ from starlette.routing import Route
 from mlxd.protocol import ollama_answer, ollama_fields
 from mlxd.protocol import ollama_chat as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.protocol.generation import SamplingDefaults
 from mlxd.workers.api.ollama_answers import CHAT, GENERATE, Reply, Stopwatch, lines, whole
 from mlxd.workers.api.ollama_turns import shown, tools, turns
 from mlxd.workers.api.template_options import template_options
@@ -14,9 +17,8 @@ from mlxd.workers.api.wire import LineStream, encode, json_response, unless_gone
 from mlxd.workers.chat.output_format import JsonObject, JsonSchema, OutputFormat
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls, Role, Turn
-from mlxd.workers.engine.request import Sampling
+from mlxd.workers.engine.sampling_defaults import sampling
 
-_SEED_MASK = 2**63 - 1
 _QUEUED = "x-mlxd-queued-ns"
 
 
@@ -32,7 +34,9 @@ async def chat(request: Request) -> Response:
     """Answer `POST /api/chat`."""
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode_chat(await request.body())
-    asked = translate_chat(body, callable_here=pipeline.reads_calls)
+    asked = translate_chat(
+        body, callable_here=pipeline.reads_calls, defaults=pipeline.model.spec.sampling
+    )
     if not body.messages:
         return _loaded(request, pipeline, body)
     watch = _stopwatch(request)
@@ -44,7 +48,11 @@ async def generate(request: Request) -> Response:
     """Answer `POST /api/generate`; a model without a chat template reads the prompt as it is, as a raw one."""
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode_generate(await request.body())
-    asked = translate_generate(body, has_template=pipeline.model.tokenizer.has_chat_template)
+    asked = translate_generate(
+        body,
+        has_template=pipeline.model.tokenizer.has_chat_template,
+        defaults=pipeline.model.spec.sampling,
+    )
     if not body.prompt:
         return _loaded(request, pipeline, body)
     watch = _stopwatch(request)
@@ -55,18 +63,20 @@ async def generate(request: Request) -> Response:
     return await _answer(request, pipeline, body, answers, watch)
 
 
-def translate_chat(body: wire.ChatRequest, *, callable_here: bool) -> ChatRequest:
+def translate_chat(
+    body: wire.ChatRequest, *, callable_here: bool, defaults: SamplingDefaults
+) -> ChatRequest:
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     return ChatRequest(
         turns=turns(body.messages or ()),
         tools=tools(body.tools, callable_here=callable_here),
         template_options=_template_options(body.think),
-        controls=_controls(body),
+        controls=_controls(body, defaults),
     )
 
 
 def translate_generate(
-    body: wire.GenerateRequest, *, has_template: bool
+    body: wire.GenerateRequest, *, has_template: bool, defaults: SamplingDefaults
 ) -> ChatRequest | CompletionRequest:
     """Turn a body into a conversation of one message, or into a plain prompt; raises CallerError."""
     prompt = body.prompt or ""
@@ -76,36 +86,42 @@ def translate_generate(
             "images", "a prompt without the model's template has no place for them"
         )
     if body.raw:
-        return CompletionRequest(prompts=(prompt,), controls=_controls(body))
+        return CompletionRequest(prompts=(prompt,), controls=_controls(body, defaults))
     if not has_template:
         if body.system:
             raise UnsupportedField("system", "this model has no chat template")
-        return CompletionRequest(prompts=(prompt,), controls=_controls(body))
+        return CompletionRequest(prompts=(prompt,), controls=_controls(body, defaults))
     system = (Turn(role=Role.SYSTEM, text=body.system),) if body.system else ()
     return ChatRequest(
         turns=(*system, Turn(role=Role.USER, text=content.text, images=content.images)),
         template_options=_template_options(body.think),
-        controls=_controls(body),
+        controls=_controls(body, defaults),
     )
 
 
-def _controls(body: ollama_fields.SharedFields) -> Controls:
+def _controls(body: ollama_fields.SharedFields, defaults: SamplingDefaults) -> Controls:
     options = ollama_fields.options(body)
-    penalised = options.repeat_last_n != 0
-    sampling = Sampling(
-        temperature=1.0 if options.temperature is None else options.temperature,
-        top_p=1.0 if options.top_p is None else options.top_p,
-        top_k=max(0, options.top_k or 0),
-        min_p=options.min_p or 0.0,
-        repetition_penalty=(options.repeat_penalty or 1.0) if penalised else 1.0,
-        presence_penalty=(options.presence_penalty or 0.0) if penalised else 0.0,
-        frequency_penalty=(options.frequency_penalty or 0.0) if penalised else 0.0,
-        seed=None if options.seed is None or options.seed < 0 else options.seed & _SEED_MASK,
+    chosen = sampling(
+        defaults,
+        temperature=options.temperature,
+        top_p=options.top_p,
+        top_k=options.top_k,
+        min_p=options.min_p,
+        repetition_penalty=options.repeat_penalty,
+        presence_penalty=options.presence_penalty,
+        frequency_penalty=options.frequency_penalty,
+        seed=options.seed,
     )
-    limit = options.num_predict or 0
+    if options.repeat_last_n == 0:
+        chosen = replace(
+            chosen, repetition_penalty=1.0, presence_penalty=0.0, frequency_penalty=0.0
+        )
+    if options.seed is not None and options.seed < 0:
+        chosen = replace(chosen, seed=None)
+    limit = defaults.max_tokens if options.num_predict is None else options.num_predict
     return Controls(
-        sampling=sampling,
-        max_tokens=limit if limit > 0 else None,
+        sampling=chosen,
+        max_tokens=limit if limit and limit > 0 else None,
         stops=ollama_fields.stops(options.stop),
         logprobs=(body.top_logprobs or 0) if body.logprobs else None,
         output=_output(body.format),

@@ -49,9 +49,7 @@ def translate(body: wire.ChatCompletionRequest, pipeline: Pipeline) -> ChatReque
     """Turn a body into the request every dialect makes; raises CallerError naming the field at fault."""
     logprobs = (body.top_logprobs or 0) if body.logprobs else None
     max_tokens = body.max_completion_tokens or body.max_tokens
-    shared = controls(
-        body, max_tokens=max_tokens, logprobs=logprobs, vocab_size=pipeline.model.vocab_size
-    )
+    shared = controls(body, max_tokens=max_tokens, logprobs=logprobs, model=pipeline.model)
     return ChatRequest(
         turns=turns(body.messages),
         tools=tools(body, callable_here=pipeline.reads_calls),

@@ -43,9 +43,7 @@ async def create(request: Request) -> Response:
 def translate(body: wire.CompletionRequest, model: TextModel) -> CompletionRequest:
     """Turn a body into prompts and controls; raises CallerError naming the field at fault."""
     prompts = wire.prompts(body.prompt)
-    shared = controls(
-        body, max_tokens=body.max_tokens, logprobs=body.logprobs, vocab_size=model.vocab_size
-    )
+    shared = controls(body, max_tokens=body.max_tokens, logprobs=body.logprobs, model=model)
     return CompletionRequest(
         prompts=tuple(item if isinstance(item, str) else tuple(item) for item in prompts),
         controls=replace(shared, output=output(body)),

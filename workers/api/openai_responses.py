@@ -77,7 +77,7 @@ def translate(body: wire.ResponsesRequest, pipeline: Pipeline) -> tuple[ChatRequ
         body,
         max_tokens=body.max_output_tokens or body.max_tokens,
         logprobs=(body.top_logprobs or 0) if _wants_logprobs(body) else None,
-        vocab_size=pipeline.model.vocab_size,
+        model=pipeline.model,
     )
     request = ChatRequest(
         turns=tuple(found.turns),
@@ -138,6 +138,7 @@ def _reply(
             id=told.get(wire.RESPONSE_ID) or _new_id("resp"),
             created_at=int(told.get(wire.CREATED_AT) or time.time()),
             model=pipeline.model.spec.model_id,
+            sampling=pipeline.model.spec.sampling,
         ),
         first=first,
         pause=float(pause) if pause else None,

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import uuid4
 
 from mlxd.protocol import openai_fields
@@ -14,9 +14,8 @@ from mlxd.protocol.openai_fields import (
 from mlxd.protocol.openai_fields import Usage as WireUsage
 from mlxd.workers.chat.events import Usage
 from mlxd.workers.chat.request import Controls
-from mlxd.workers.engine.request import Sampling
-
-_SEED_MASK = 2**63 - 1
+from mlxd.workers.engine.sampling_defaults import sampling
+from mlxd.workers.model import TextModel
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +33,30 @@ def stamp(prefix: str, model: str) -> Stamp:
 
 
 def controls(
-    fields: SamplingFields, *, max_tokens: int | None, logprobs: int | None, vocab_size: int
+    fields: SamplingFields, *, max_tokens: int | None, logprobs: int | None, model: TextModel
 ) -> Controls:
     """Translate the shared fields; raises InvalidRequest naming the one at fault."""
-    sampling = Sampling(
-        temperature=_or(fields.temperature, 1.0),
-        top_p=_or(fields.top_p, 1.0),
-        top_k=max(0, fields.top_k or 0),
-        min_p=fields.min_p or 0.0,
-        repetition_penalty=_or(fields.repetition_penalty, 1.0),
-        presence_penalty=fields.presence_penalty or 0.0,
-        frequency_penalty=fields.frequency_penalty or 0.0,
-        logit_bias=openai_fields.logit_bias(fields.logit_bias, vocab_size),
-        seed=None if fields.seed is None else fields.seed & _SEED_MASK,
+    defaults = model.spec.sampling
+    found = sampling(
+        defaults,
+        temperature=fields.temperature,
+        top_p=fields.top_p,
+        top_k=fields.top_k,
+        min_p=fields.min_p,
+        repetition_penalty=fields.repetition_penalty,
+        presence_penalty=fields.presence_penalty,
+        frequency_penalty=fields.frequency_penalty,
+        seed=fields.seed,
     )
+    bias = openai_fields.logit_bias(fields.logit_bias, model.vocab_size)
     return Controls(
-        sampling=sampling,
-        max_tokens=max_tokens,
+        sampling=replace(found, logit_bias=bias),
+        max_tokens=max_tokens or defaults.max_tokens,
         stops=openai_fields.stops(fields.stop),
         logprobs=logprobs,
         choices=fields.n or 1,
         ignore_eos=bool(fields.ignore_eos),
     )
-
-
-def _or(value: float | None, default: float) -> float:
-    return default if value is None else value
 
 
 def total_usage(usages: Sequence[Usage], choices: int) -> WireUsage:

@@ -123,7 +123,7 @@ class Pipeline:
     def __init__(self, model: TextModel, engine: Engine) -> None:
         self.model = model
         self._engine = engine
-        self.writer = PromptWriter(model.tokenizer, model.sight)
+        self.writer = PromptWriter(model.tokenizer, model.sight, model.spec.system_prompt)
         self.token_text = TokenText(model.tokenizer)
         self._grammars = Grammars(model, self.writer.format)
 

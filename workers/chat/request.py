@@ -1,7 +1,7 @@
 """Say what every dialect translates a body into."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mlxd.workers.chat.content import ImagePart, pieces
@@ -109,6 +109,13 @@ class ChatRequest:
     """How the answer begins; what the model writes goes on from there."""
     template_options: Mapping[str, object] = field(default_factory=dict)
     controls: Controls = Controls()
+
+
+def headed(request: ChatRequest, system_prompt: str | None) -> ChatRequest:
+    """Return the request with the model's own system prompt where the conversation has none, not even an empty one."""
+    if system_prompt is None or any(turn.role is Role.SYSTEM for turn in request.turns):
+        return request
+    return replace(request, turns=(Turn(role=Role.SYSTEM, text=system_prompt), *request.turns))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from mlxd.workers.chat import sight as sights
 from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.message_ends import MessageEnds, find
 from mlxd.workers.chat.normalize import messages_for
-from mlxd.workers.chat.request import ChatRequest, Role, Turn
+from mlxd.workers.chat.request import ChatRequest, Role, Turn, headed
 from mlxd.workers.chat.sight import Sight
 from mlxd.workers.chat.traits import Message, TemplateTraits, probe
 from mlxd.workers.chat.want import Thinking
@@ -53,8 +53,11 @@ class PromptWriter:
     `decode` could find borrowed. Any other tokenizer is used by one thread at a time, and text then waits for pictures.
     """
 
-    def __init__(self, tokenizer: Any, sight: Sight | None = None) -> None:
+    def __init__(
+        self, tokenizer: Any, sight: Sight | None = None, system_prompt: str | None = None
+    ) -> None:
         self._tokenizer = tokenizer
+        self._system_prompt = system_prompt
         self._sight = sight
         core = getattr(tokenizer, "backend_tokenizer", None)
         self._core = core if hasattr(core, "encode") and hasattr(core, "no_truncation") else None
@@ -109,14 +112,15 @@ class PromptWriter:
         if not self._tokenizer.has_chat_template:
             reason = "this model has no chat template; /v1/completions takes plain prompts"
             raise InvalidRequest(f"messages: {reason}", field="messages")
+        request = headed(request, self._system_prompt)
         if self._sight is not None:
             request = sights.plain(request, self._sight.plain)
         text = self._with_pictures(request) if pictures else self._rendered(request)
         if request.prefill:
             text = self.format.begun(text, request.prefill)
         tokens, reading = self._read(text, request, pictures)
-        headed = request.turns[:1] and request.turns[0].role is Role.SYSTEM
-        system = self.message_ends.system(tokens) if headed else 0
+        begins = request.turns[:1] and request.turns[0].role is Role.SYSTEM
+        system = self.message_ends.system(tokens) if begins else 0
         ends = self.message_ends.of(tokens)
         return Prompt(tokens, self._thinking(text, request), ends, system, reading)
 
