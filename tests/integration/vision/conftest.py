@@ -10,7 +10,7 @@ from support.daemon import Daemon, Home
 from support.seeing import KINDS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """Give a daemon whose models are named as their kinds."""
     with ExitStack() as stack:

@@ -1,18 +1,15 @@
-"""Everything text has works with pictures, through the daemon, in every dialect."""
+"""Everything text has works with pictures, through the daemon."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import anthropic
 import openai
 import pytest
 from support.daemon import Daemon
 from support.seeing import KINDS, picture, uri
 
 MODEL = "qwen2_vl"
-PLAIN = "gemma3_vl"
-"""Has no thinking to switch on or off, of which dialects think differently."""
 RED, BLUE = picture(1), picture(2)
 
 
@@ -87,48 +84,6 @@ def test_seeds_schemas_and_demanded_calls_work_with_pictures(client: openai.Open
     )
     calls: Any = answer.choices[0].message.tool_calls
     assert json.loads(calls[0].function.arguments)["colour"] in ("red", "blue")
-
-
-def test_every_dialect_shows_the_model_the_same(client: openai.OpenAI, daemon: Daemon) -> None:
-    content = said(client, shown(RED, "what is it?"), PLAIN)
-    response = client.responses.create(
-        model=PLAIN,
-        input=[
-            {
-                "role": "user",
-                "content": [
-                    {"type": "input_image", "image_url": uri(RED), "detail": "auto"},
-                    {"type": "input_text", "text": "what is it?"},
-                ],
-            }
-        ],
-        max_output_tokens=16,
-        temperature=0,
-    )
-    assert response.output_text.startswith(content)
-    source = {"type": "base64", "media_type": "image/png", "data": uri(RED).partition(",")[2]}
-    with anthropic.Anthropic(base_url=daemon.url, api_key="none", max_retries=0) as other:
-        blocks: Any = [
-            {"type": "image", "source": source},
-            {"type": "text", "text": "what is it?"},
-        ]
-        message = other.messages.create(
-            model=PLAIN,
-            max_tokens=8,
-            extra_body={"temperature": 0},
-            messages=[{"role": "user", "content": blocks}],
-        )
-    assert "".join(getattr(block, "text", "") for block in message.content) == content
-    ollama = daemon.post(
-        "/api/chat",
-        {
-            "model": PLAIN,
-            "messages": [{"role": "user", "content": "what is it?", "images": [source["data"]]}],
-            "options": {"temperature": 0, "num_predict": 8},
-            "stream": False,
-        },
-    )
-    assert ollama["message"]["content"] == content
 
 
 def test_a_picture_in_a_tools_result_is_seen(client: openai.OpenAI) -> None:
