@@ -76,3 +76,16 @@ def why_blind(config: Mapping[str, object]) -> str | None:
         return None
     known = ", ".join(sorted(SEEING))
     return f"models of type {model_type!r} that see are not served; those of {known} are"
+
+
+DRAWING = frozenset({"ZImagePipeline"})
+"""Pipelines whose pictures were compared with those of mlx-vlm's own call."""
+
+
+def why_no_painter(index: Mapping[str, object]) -> str | None:
+    """Return why a model that draws cannot be served, None where nothing speaks against its model_index.json."""
+    name = index.get("_class_name")
+    if name in DRAWING:
+        return None
+    known = ", ".join(sorted(DRAWING))
+    return f"models with the pipeline {name!r} that draw are not served; those with {known} are"

@@ -9,6 +9,8 @@ WRITERS: Final[dict[str, str]] = {
     "pocket_tts": "models.speech",
     "whisper": "models.whisper",
     "whisper_bare": "models.whisper",
+    "z_image": "models.drawing",
+    "z_image_turbo": "models.drawing",
     **dict.fromkeys(
         ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
     ),

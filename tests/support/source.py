@@ -12,11 +12,12 @@ ALLOWED = {
     "protocol": {"msgspec", "mlxd.protocol"},
     "config": {"msgspec", "yaml", "mlxd.protocol", "mlxd.config"},
     "supervisor": {
-        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "psutil", "python_multipart",
+        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "prometheus_client", "psutil",
+        "python_multipart",
         "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {
-        *WEB, "PIL", "av", "llguidance", "misaki", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec",
+        *WEB, "PIL", "av", "greenlet", "llguidance", "misaki", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec",
         "numpy",
         "scipy", "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
     },

@@ -73,6 +73,7 @@ ENGINES: Mapping[ModelKind, Entry] = {
     ModelKind.RERANK: Entry("mlxd.workers.kinds.rerank", extra="embeddings"),
     ModelKind.SPEECH: Entry("mlxd.workers.kinds.speech", extra="audio"),
     ModelKind.TRANSCRIPTION: Entry("mlxd.workers.kinds.transcription", extra="audio"),
+    ModelKind.IMAGE: Entry("mlxd.workers.kinds.image", extra="images"),
 }
 TOKENIZER = Entry("mlxd.workers.kinds.tokenizer")
 

@@ -15,7 +15,7 @@ from mlxd.config.hub_cache import HubCache
 from mlxd.config.load import load
 from mlxd.config.paths import Paths
 from mlxd.config.settings import PromptCache
-from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed, ModelNotFound
+from mlxd.protocol.errors import ModelLoadFailed, ModelNotFound
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.units import NEVER
 
@@ -257,15 +257,16 @@ class TestWhatCannotBeServed:
         error = error_of(house.catalog().resolve(QWEN))
         assert "no_such_type" in error and "mlxctl pull" not in error
 
-    def test_another_kind_is_listed_with_its_kind_and_refused_as_the_callers_mistake(
+    def test_a_model_that_draws_by_a_pipeline_not_served_is_refused_by_its_name(
         self, house: House
     ) -> None:
-        house.hub.pull("org/painter", {"model_index.json": {}, "unet/model.safetensors": b"w" * 9})
-        (spec,) = house.catalog().models()
-        assert spec.kind is ModelKind.IMAGE
-        with pytest.raises(InvalidRequest, match="of kind image, which this version") as caught:
-            spec.check()
-        assert caught.value.field == "model"
+        index = {"_class_name": "SDPipeline"}
+        house.hub.pull(
+            "org/painter", {"model_index.json": index, "unet/model.safetensors": b"w" * 9}
+        )
+        assert "the pipeline 'SDPipeline' that draw are not served; those with" in error_of(
+            house.catalog().resolve("org/painter")
+        )
 
     def test_an_encoder_that_was_never_compared_is_refused_by_its_type(self, house: House) -> None:
         house.hub.pull("org/encoder", text_files(model_type="deberta_v2"))
