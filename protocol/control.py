@@ -19,6 +19,8 @@ KEY = "x-mlxd-key"
 """Header with the name of the API key, by which metrics tell whose tokens they were."""
 QUEUED = "x-mlxd-queued-ns"
 """Header that says how many nanoseconds the request has waited for its worker."""
+ERROR = "x-mlxd-error"
+"""Header of a worker's refusal with the error's code; the supervisor notes it and takes it off."""
 CACHE_SALT = "x-mlxd-cache-salt"
 """Header that keeps the prompts of a request from all that came without it or with another one."""
 

@@ -80,6 +80,11 @@ class Access:
             raise InvalidApiKey("the API key is not known")
         return *self._admitted(found), receive
 
+    def names(self) -> list[str]:
+        """Return the names of all keys, those of the machine's owner included."""
+        records = self.keys.ring().records
+        return [*(owner.name for owner in self._owners), *(record.name for record in records)]
+
     def open_tenant(self) -> Tenant:
         """Return who calls where no key exists."""
         return _NOBODY

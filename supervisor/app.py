@@ -26,6 +26,9 @@ from mlxd.supervisor.auth import KeyCheck
 from mlxd.supervisor.downloads import Downloads
 from mlxd.supervisor.host_check import HostCheck
 from mlxd.supervisor.journal import Journal
+from mlxd.supervisor.metrics import route as metrics_route
+from mlxd.supervisor.metrics.lending import MeteredPool
+from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.ports import Catalog, Pool, Status
 from mlxd.supervisor.refusal import Refusals
 from mlxd.supervisor.request_trace import RequestTrace
@@ -43,15 +46,18 @@ def build_app(
     journal: Journal | None = None,
     downloads: Downloads | None = None,
     access: Access | None = None,
+    metrics: Metrics | None = None,
 ) -> Starlette:
     """Return the app; what it keeps is in `responses`, by default in memory, and `journal` is what happens.
 
-    Without an `access` there is no key but the one of the settings.
+    Without an `access` there is no key but the one of the settings; of workers `metrics` know what they are told.
     """
     access = access or Access(settings.server)
+    metrics = metrics or Metrics()
+    scrapes = metrics_route.routes(metrics, catalog, status, access)
     # Whatever a route does with these, it does within the rights of the key that called it.
     status = TenantStatus(status, catalog)
-    catalog, pool = TenantCatalog(catalog), TenantPool(pool)
+    catalog, pool = TenantCatalog(catalog), TenantPool(MeteredPool(pool, metrics.requests))
     responses = responses or Responses(settings, pool)
     downloads = downloads or Downloads(Paths.of(os.environ), catalog, pool, settings=settings)
     routes = [
@@ -65,12 +71,13 @@ def build_app(
         *journal_routes.routes(settings, journal or Journal()),
         *downloads_routes.routes(settings, downloads),
         *admin_routes.routes(settings, catalog, pool, status),
+        *scrapes,
         *key_routes.routes(settings, access.keys),
     ]
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(RequestTrace),
+            Middleware(RequestTrace, metrics.requests.ended),
             Middleware(HostCheck, settings.server),
             Middleware(Refusals),
             Middleware(BodyPace, settings.server.client_timeout),

@@ -71,6 +71,10 @@ class Budget:
         self._footprints: dict[int, int] = {}
         self._read_at = 0.0
 
+    def total(self) -> int:
+        """Return what all workers may take together, whatever they have now."""
+        return self._gauges.budget()
+
     def measure(self, workers: Workers) -> Balance:
         """Return what all workers hold and need and what there is for more."""
         self._refresh()

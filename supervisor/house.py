@@ -22,6 +22,8 @@ from mlxd.supervisor.clock import SystemClock
 from mlxd.supervisor.downloads import Downloads
 from mlxd.supervisor.journal import Journal
 from mlxd.supervisor.metering import MeteringLauncher
+from mlxd.supervisor.metrics.lending import MeteredPool
+from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.pressure import Pressure
 from mlxd.supervisor.reload import Reload
 from mlxd.supervisor.responses import Responses
@@ -49,6 +51,7 @@ class House:
     known: Catalog
     responses: Responses
     downloads: Downloads
+    metrics: Metrics
 
     async def drain(self) -> None:
         """Let everything end that runs, in order."""
@@ -96,6 +99,7 @@ async def serve(
             house.events,
             house.downloads,
             access,
+            house.metrics,
         )
         server = Server(
             app,
@@ -124,13 +128,15 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
     events = Journal(paths.log_dir / journal.FILE)
     run_dir = sockets.create()
     standby = build_standby(settings, run_dir)
+    metrics = Metrics()
+    tell = metrics.listening(events.note)
     pools = build_pools(
         settings,
         log_dir=paths.log_dir,
         run_dir=run_dir,
         state_dir=paths.state_dir,
-        launcher=MeteringLauncher(standby, access.charge),
-        tell=events.note,
+        launcher=MeteringLauncher(standby, metrics.charging(access.charge)),
+        tell=tell,
         reserve=standby.pids,
     )
     known = catalog.build(settings, paths)
@@ -139,10 +145,13 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
         events=events,
         standby=standby,
         pools=pools,
-        pressure=Pressure(pools.models, memory.pressure, tell=events.note, watch=StallWatch()),
+        pressure=Pressure(pools.models, memory.pressure, tell=tell, watch=StallWatch()),
         known=known,
-        responses=Responses(settings, pools, paths.state_dir / "responses.db"),
+        responses=Responses(
+            settings, MeteredPool(pools, metrics.requests), paths.state_dir / "responses.db"
+        ),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
+        metrics=metrics,
     )
 
 

@@ -1,7 +1,9 @@
 """Say what the HTTP front needs of pool, status and catalogue; the real ones fit, and so do the tests' own."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from mlxd.config.spec import ModelSpec
@@ -91,8 +93,23 @@ class Pool(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Hold what can be told of the workers without asking any."""
+
+    models: Sequence[ModelStatus] = ()
+    budget_bytes: int | None = None
+    """What all of them may take together."""
+    standby_bytes: Sequence[int] = ()
+    """What each process costs that is kept ready."""
+
+
 class Status(Protocol):
     """Describe the workers at the moment of asking."""
+
+    def glance(self) -> Glance:
+        """Return what is known without asking them."""
+        ...
 
     async def ps(self) -> list[ModelStatus]:
         """Return every model that has a process, a failure or a queue."""

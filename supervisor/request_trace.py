@@ -5,17 +5,21 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mlxd.protocol.control import ERROR
 from mlxd.protocol.dialect import Dialect, of_path
 from mlxd.supervisor.body import ClientGone
 
 logger = logging.getLogger("mlxd.request")
 
+CLIENT_GONE = "client_gone"
+"""Stands for the error's code where the client did not wait for an answer."""
 _KEY = "mlxd.trace"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:\-]{1,128}")
 
@@ -31,7 +35,7 @@ class Trace:
     """Name of the API key."""
     status: int | None = None
     error: str | None = None
-    """Code of the error the client was told, `client_gone` where it did not wait for any."""
+    """Code of the error the client was told, `CLIENT_GONE` where it did not wait for any."""
     first_byte: float | None = None
     sent_bytes: int = 0
 
@@ -59,11 +63,17 @@ def of(scope: Scope) -> Trace:
     return trace
 
 
+def unseen(scope: Scope, trace: Trace) -> None:
+    """Note nothing of a request that has ended."""
+
+
 class RequestTrace:
     """Give each request an id that its response echoes, as the outermost ASGI middleware."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, ended: Callable[[Scope, Trace], None] = unseen) -> None:
+        """`ended` is told of each request when it is over."""
         self._app = app
+        self._ended = ended
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the app, then log one line; a reader of state (GET) that succeeds is worth a debug line only."""
@@ -76,6 +86,9 @@ class RequestTrace:
                 trace.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = trace.request_id
+                if refused := headers.get(ERROR):
+                    trace.error = refused
+                    del headers[ERROR]
                 if of_path(scope["path"]) is Dialect.ANTHROPIC:
                     headers["request-id"] = trace.request_id  # where its clients look for it
                 headers.setdefault("date", formatdate(usegmt=True))
@@ -89,11 +102,12 @@ class RequestTrace:
         try:
             await self._app(scope, receive, noted)
         except ClientGone:
-            trace.error = "client_gone"
+            trace.error = CLIENT_GONE
         except asyncio.CancelledError:
             trace.error = (
                 "cut_off"  # the server is told to hurry; whoever cancelled waits for the task only
             )
+        self._ended(scope, trace)
         quiet = scope["method"] in ("GET", "HEAD") and (trace.status or 500) < 400
         level = logging.DEBUG if quiet else logging.INFO
         logger.log(level, "%s", trace.line(scope["method"], scope["path"]))

@@ -9,6 +9,7 @@ from mlxd.protocol.admin import ModelStatus
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.clock import Clock
 from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.ports import Glance
 from mlxd.supervisor.wait_board import WaitBoard
 from mlxd.supervisor.worker import WorkerHandle
 
@@ -42,6 +43,15 @@ class Status:
         workers = self._pool.workers()
         stats = await asyncio.gather(*(self._stats(worker) for worker in workers))
         return [self._status(w, s or {}) for w, s in zip(workers, stats, strict=True)]
+
+    def glance(self) -> Glance:
+        """Return the same as far as it is known without asking a worker, and what they share."""
+        budget = self._pool.budget
+        return Glance(
+            models=[self._status(worker, {}) for worker in self._pool.workers()],
+            budget_bytes=budget.total() if budget else None,
+            standby_bytes=[self._footprint(pid) for pid in self._standby()],
+        )
 
     async def batch_stats(self) -> dict[str, object]:
         """Return what each ready worker says of its batch."""

@@ -16,6 +16,8 @@ from mlxd.supervisor.key_record import KeyRecord
 from mlxd.supervisor.quota import Slot
 from mlxd.supervisor.urgency import Priority
 
+ANYONE = "anyone"
+"""Name of whoever calls while there is no key."""
 _ALL = frozenset(Right)
 
 
@@ -25,7 +27,7 @@ class Tenant:
 
     id: str = ""
     """What it owns goes by this; empty for the machine's owner."""
-    name: str = "anyone"
+    name: str = ANYONE
     models: tuple[str, ...] = ()
     rights: frozenset[Right] = _ALL
     ceiling: Priority | None = None
@@ -91,6 +93,8 @@ def headers() -> list[tuple[bytes, bytes]]:
     """Return what a worker must know of the caller: whom to report the tokens of, whose prompts not to mix."""
     who = current()
     told = [(control.ACCOUNT.encode(), who.id.encode())] if who.id else []
+    if who.name != ANYONE:
+        told.append((control.KEY.encode(), who.name.encode()))
     return [*told, (control.CACHE_SALT.encode(), who.id.encode())] if who.isolates_cache else told
 
 

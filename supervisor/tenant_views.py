@@ -10,7 +10,7 @@ from mlxd.protocol.keys import Right
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
 from mlxd.supervisor import tenant
-from mlxd.supervisor.ports import Catalog, Lease, Pool, Status
+from mlxd.supervisor.ports import Catalog, Glance, Lease, Pool, Status
 from mlxd.supervisor.urgency import Priority
 
 
@@ -133,6 +133,10 @@ class TenantStatus:
             return found
         allowed = {spec.id for spec in tenant.current().those_of(self.catalog.models())}
         return [status for status in found if status.id in allowed]
+
+    def glance(self) -> Glance:
+        """Return what is known without asking the workers."""
+        return self.inner.glance()
 
     async def batch_stats(self) -> dict[str, object]:
         """Return what each ready worker says of its batch."""

@@ -23,6 +23,7 @@ from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
 from mlxd.supervisor.app import build_app
 from mlxd.supervisor.plan import plan as planned
+from mlxd.supervisor.ports import Glance
 from mlxd.supervisor.scheduler import ModelView, Snapshot
 from mlxd.supervisor.urgency import Priority, Urgency
 
@@ -221,6 +222,10 @@ class FakeStatus:
         if self.is_stuck:
             await asyncio.Event().wait()
         return self.running
+
+    def glance(self) -> Glance:
+        """Return what runs."""
+        return Glance(models=self.running)
 
     async def batch_stats(self) -> dict[str, object]:
         """Return a batch."""

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlxd.protocol import render
+from mlxd.protocol.control import ERROR
 from mlxd.protocol.dialect import of_path
 from mlxd.protocol.errors import (
     InternalError,
@@ -27,7 +28,7 @@ def error_response(error: MlxdError, path: str) -> Response:
     return json_response(
         render.body(error, dialect),
         status=render.status(error, dialect),
-        headers=render.headers(error),
+        headers={**render.headers(error), ERROR: error.code},
     )
 
 

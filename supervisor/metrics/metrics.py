@@ -1,0 +1,62 @@
+"""Hold all metrics of one daemon: hand each observer out, and write the page."""
+
+import time
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
+
+from prometheus_client.exposition import choose_encoder
+
+from mlxd.protocol.control import Used
+from mlxd.protocol.journal import Entry
+from mlxd.supervisor.journal import Tell
+from mlxd.supervisor.metrics.gauges import Gauges
+from mlxd.supervisor.metrics.lives import Lives
+from mlxd.supervisor.metrics.registry import Registry
+from mlxd.supervisor.metrics.requests import Requests
+from mlxd.supervisor.metrics.tokens import Tokens
+from mlxd.supervisor.ports import Glance
+
+Charge = Callable[[str, Used], None]
+
+
+class Metrics:
+    """Know every metric; one app, one of these."""
+
+    def __init__(self) -> None:
+        self._registry = Registry()
+        self._gauges = Gauges(version("mlxd"), time.time())
+        self._registry.collectors.register(self._gauges)
+        self.requests = Requests(self._registry)
+        self.tokens = Tokens(self._registry)
+        self.lives = Lives(self._registry)
+
+    def listening(self, tell: Tell) -> Tell:
+        """Return what tells the event log and counts what it is told."""
+
+        def both(entry: Entry) -> None:
+            tell(entry)
+            self.lives.happened(entry)
+
+        return both
+
+    def charging(self, charge: Charge) -> Charge:
+        """Return what charges whoever pays and counts what was used."""
+
+        def both(model: str, used: Used) -> None:
+            charge(model, used)
+            self.tokens.used(model, used)
+
+        return both
+
+    def page(
+        self, accept: str, glance: Glance, *, models: Iterable[str], keys: Iterable[str]
+    ) -> tuple[bytes, str]:
+        """Return the page in the format that the header asks for, and its content type.
+
+        Series of models that neither run nor are among these, and of other keys, are dropped for good.
+        """
+        running = {model.id for model in glance.models}
+        self._registry.labels.keep(running | set(models), frozenset(keys))
+        self._gauges.show(glance)
+        encode, content_type = choose_encoder(accept)
+        return encode(self._registry.collectors), content_type
