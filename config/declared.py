@@ -12,8 +12,10 @@ from mlxd.config.model_folder import SERVED, ModelFolder
 from mlxd.config.settings import Defaults, ModelEntry, PromptCache, Settings
 from mlxd.config.spec import ModelSpec, Origin
 from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.kinds import ModelKind
 
 T = TypeVar("T")
+_WRITES = (ModelKind.TEXT, ModelKind.VISION)
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class _Parts:
 
     chat_template: str | None = None
     adapter: Path | None = None
-    draft_model: Path | None = None
+    draft: ModelFolder | None = None
     problem: str | None = None
 
 
@@ -48,6 +50,7 @@ def described(
         prompt_cache=PromptCache(
             memory=defaults.prompt_cache_memory, disk=defaults.prompt_cache_disk
         ),
+        overflow=defaults.overflow,
         context_length=folder.context_length,
         weights_bytes=folder.weights_bytes,
         quantization_bits=folder.quantization_bits,
@@ -84,14 +87,34 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         idle_timeout=_first(entry.idle_timeout, found.idle_timeout),
         max_batch=_first(entry.max_batch, found.max_batch),
         context_length=_first(entry.context_length, found.context_length),
+        overflow=_first(entry.overflow, found.overflow),
         prompt_cache=_prompt_cache(entry.prompt_cache or PromptCache(), settings.defaults),
         sampling=entry.sampling or SamplingDefaults(),
         system_prompt=entry.system_prompt,
         chat_template=parts.chat_template,
         adapter=parts.adapter,
-        draft_model=parts.draft_model,
-        error=found.error or (parts.problem and f"model {entry.id}: {parts.problem}"),
+        draft_model=parts.draft.path if parts.draft else None,
+        prompt_lookup=entry.prompt_lookup,
+        weights_bytes=found.weights_bytes + (parts.draft.weights_bytes if parts.draft else 0),
+        kv_bytes_per_token=_growth(found.kv_bytes_per_token, parts.draft),
+        error=found.error or _wrong_entry(entry, parts, found.kind),
     )
+
+
+def _growth(own: int | None, draft: ModelFolder | None) -> int | None:
+    """Return what a token takes in the caches of a model and of the one that guesses for it."""
+    if own is None or draft is None:
+        return own
+    return own + (draft.kv_bytes_per_token or 0)
+
+
+def _wrong_entry(entry: ModelEntry, parts: _Parts, kind: ModelKind) -> str | None:
+    problem = parts.problem
+    if problem is None and entry.draft_model and kind is not ModelKind.TEXT:
+        problem = f"draft_model: only text models take one, and this one is of kind {kind}"
+    if problem is None and entry.prompt_lookup and kind not in _WRITES:
+        problem = f"prompt_lookup: a model of kind {kind} writes no text to look ahead in"
+    return problem and f"model {entry.id}: {problem}"
 
 
 def _prompt_cache(set_here: PromptCache, defaults: Defaults) -> PromptCache:
@@ -140,4 +163,6 @@ def _parts(entry: ModelEntry, hub: HubCache) -> _Parts:
     problem = (
         draft.problem and f"draft_model: {entry.draft_model} cannot be loaded: {draft.problem}"
     )
-    return _Parts(template, adapter, draft.path, problem)
+    if problem is None and draft.kind is not ModelKind.TEXT:
+        problem = f"draft_model: {entry.draft_model} is of kind {draft.kind}, not text"
+    return _Parts(template, adapter, draft, problem)

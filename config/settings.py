@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.generation import Overflow, SamplingDefaults
 
 Seconds = Annotated[float, Meta(extra={"unit": "duration"})]
 """Written as 30, "90s", "10m" or -1."""
@@ -78,6 +78,8 @@ class Defaults(Section, frozen=True, kw_only=True):
     """Time without requests after which a model is unloaded."""
     max_batch: Count
     """Sequences one model generates at the same time."""
+    overflow: Overflow
+    """What is done to a conversation that is longer than the window."""
     prompt_cache_memory: Bytes
     """Memory one model may take to remember prompts; 0 = none."""
     prompt_cache_disk: Bytes
@@ -160,6 +162,8 @@ class ModelEntry(Section, frozen=True, kw_only=True):
     """Sequences generated at the same time."""
     context_length: Count | None = None
     """Window in tokens."""
+    overflow: Overflow | None = None
+    """What is done to a conversation that is longer than the window."""
     prompt_cache: PromptCache | None = None
     """Bytes its finished prompts may keep."""
     sampling: SamplingDefaults | None = None
@@ -168,6 +172,8 @@ class ModelEntry(Section, frozen=True, kw_only=True):
     """What a conversation begins with that has no system message of its own."""
     draft_model: Name | None = None
     """Smaller model that guesses ahead: a hub id or an absolute folder."""
+    prompt_lookup: CountOrZero = 0
+    """Tokens guessed ahead where the text repeats itself; 0 = none."""
     adapter: Name | None = None
     """Absolute folder with LoRA weights."""
     chat_template: Name | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 from mlxd.config.model_folder import SERVED
 from mlxd.config.settings import PromptCache
 from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
-from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.generation import Overflow, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 Origin = Literal["config", "hub", "embedded"]
@@ -29,6 +29,7 @@ class ModelSpec:
     context_length: int | None = None
     """The window the user set, else the one the folder states, else None."""
     weights_bytes: int
+    """Its own, and those of the model that guesses for it."""
     quantization_bits: int | None = None
     kv_bytes_per_token: int | None = None
     """What a token takes in the cache, None where the folder does not say."""
@@ -46,8 +47,10 @@ class ModelSpec:
     """Its folder may run code of its own."""
     adapter: Path | None = None
     draft_model: Path | None = None
+    prompt_lookup: int = 0
     prompt_cache: PromptCache = PromptCache()
     """What it may take to remember prompts; nothing where no bytes are named."""
+    overflow: Overflow = "error"
     sampling: SamplingDefaults = SamplingDefaults()
     system_prompt: str | None = None
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.generation import Overflow, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 
@@ -36,7 +36,13 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a request gets that leaves a field out."""
     system_prompt: str | None = None
     """What a conversation begins with that has no system message of its own."""
+    overflow: Overflow = "error"
+    """What is done to a conversation that is too long."""
     adapter: str | None = None
+    draft_model: str | None = None
+    """Folder of a smaller model that guesses ahead."""
+    prompt_lookup: int = 0
+    """Tokens guessed ahead where the text repeats itself, 0 = none."""
     prompt_cache_memory: int = 0
     """Bytes that states of prompts may take in memory, 0 = none are kept."""
     prompt_cache_disk: int = 0

@@ -39,6 +39,7 @@ ID = NAME.filter(lambda text: not is_pattern(text))
 SECONDS = st.floats(min_value=0.001, max_value=1e6) | st.just(NEVER)
 SIZE = st.integers(min_value=1, max_value=10**13)
 COUNT = st.integers(min_value=1, max_value=10**6)
+OVERFLOW: st.SearchStrategy[Any] = st.sampled_from(["error", "truncate", "summarize"])
 SAMPLING = st.builds(
     SamplingDefaults,
     temperature=st.none() | st.integers(0, 100_000).map(lambda n: n / 1000),
@@ -72,9 +73,11 @@ def settings(draw: st.DrawFn) -> Settings:
             prompt_cache=draw(
                 st.none() | st.builds(PromptCache, memory=st.none() | SIZE, disk=st.none() | SIZE)
             ),
+            overflow=draw(st.none() | OVERFLOW),
             sampling=draw(st.none() | SAMPLING),
             system_prompt=draw(st.none() | NAME),
             draft_model=draw(st.none() | st.just("org/small")),
+            prompt_lookup=draw(st.integers(0, 20)),
             adapter=draw(st.none() | st.just("/adapters/a")),
         )
         for name in names
@@ -83,6 +86,7 @@ def settings(draw: st.DrawFn) -> Settings:
     kinds = dict.fromkeys(counts, COUNT) | dict.fromkeys(
         ("prompt_cache_memory", "prompt_cache_disk"), SIZE
     )
+    kinds["overflow"] = OVERFLOW
     return Settings(
         server=draw(
             st.builds(

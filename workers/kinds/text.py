@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from mlxd.workers.engine.reuse import Reuse, share
 from mlxd.workers.engine.self_test import speak
 from mlxd.workers.engine.stats import Board
 from mlxd.workers.engine.validate import Window
-from mlxd.workers.kinds import prompt_states
+from mlxd.workers.kinds import drafting, prompt_states
 from mlxd.workers.kinds.registry import Surroundings
 from mlxd.workers.model import TextModel, context_length, eos_token_ids
 
@@ -44,7 +44,13 @@ class Text:
     """Own a text model and its loop."""
 
     def __init__(
-        self, model: TextModel, lane: Lane, around: Surroundings, reuse: Reuse | None = None
+        self,
+        model: TextModel,
+        lane: Lane,
+        around: Surroundings,
+        reuse: Reuse | None = None,
+        *,
+        guessed_per_token: int = 0,
     ) -> None:
         spec = model.spec
         board = Board(lane.bounds.max_batch)
@@ -63,7 +69,9 @@ class Text:
         self._loop.counters.wired_limit_bytes = limits.wire(around.granted.wired)
         self.weights_bytes = model.weights_bytes
         self.context_length = model.context_length
-        self.kv_bytes_per_token = per_token(lane.bounds.cache_shape, model.context_length)
+        self.kv_bytes_per_token = guessed_per_token + per_token(
+            lane.bounds.cache_shape, model.context_length
+        )
         self.app = app.build(model, self._engine)
 
     def run(self) -> Leave:
@@ -114,20 +122,24 @@ class Loaded:
 
 def assembled(spec: WorkerSpec, around: Surroundings, read: Loaded) -> Text:
     """Prove that a model can speak, and return it with its loop."""
-    words, size, model = read.tokenizer, read.weights_bytes, read.model
+    words, model = read.tokenizer, read.model
+    draft = drafting.load(spec, model, words, around.progress, around.leaving.is_set)
+    size = read.weights_bytes + (draft.weights_bytes if draft is not None else 0)
     window = context_length(read.config, words, spec.context_length)
     ends = eos_token_ids(*read.stops, words.eos_token_id, words.eos_token_ids)
     words.eos_token_ids = ends
     room = _for_caches(around.granted.memory, size)
     kept = share(spec.prompt_cache_memory, room)
     lane = speak(explore(model, spec, window, ends, room - kept))
+    lane = replace(lane, speculation=drafting.speculation(spec, lane, draft))
     reuse = prompt_states.open(spec, batches.new_cache(model), kept)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d context_length=%d vocab=%d max_batch=%d",
         spec.model_id, time.perf_counter() - read.begun, size, window, lane.vocab, lane.bounds.max_batch,
     )  # fmt: skip
     text = TextModel(spec, words, lane.vocab, window, size, ends, read.sight)
-    return Text(text, lane, around, reuse)
+    guessed = per_token(draft.cache_shape, window) if draft is not None else 0
+    return Text(text, lane, around, reuse, guessed_per_token=guessed)
 
 
 def per_token(shape: scheduler.CacheShape, context: int) -> int:

@@ -111,6 +111,7 @@ def test_an_entry_says_how_its_model_is_run(house: House) -> None:
             context_length: 512
             prompt_cache: {memory: 1GB}
             draft_model: org/small
+            prompt_lookup: 8
             adapter: ./lora
             chat_template: ./chat.jinja
         """
@@ -121,6 +122,7 @@ def test_an_entry_says_how_its_model_is_run(house: House) -> None:
     assert spec.context_length == 512
     assert spec.prompt_cache == PromptCache(memory=10**9, disk=10**10)
     assert spec.draft_model == draft
+    assert spec.prompt_lookup == 8
     assert spec.adapter == house.root / "lora"
     assert spec.chat_template == "{{ messages }}"
 
@@ -286,6 +288,37 @@ class TestWhatCannotBeServed:
         house.folder("a")
         spec = house.catalog(f"models: [{{id: a, source: ./a, {change}}}]").resolve("a")
         assert error_of(spec).startswith(says.replace("HERE", str(house.root)))
+
+    def test_only_what_writes_text_looks_ahead_in_it(self, house: House) -> None:
+        house.folder("a")
+        write(house.root / "ear", text_files(model_type="whisper"))
+        listed = house.catalog(
+            """
+            models:
+              - {id: a, source: ./a, draft_model: ./ear}
+              - {id: ear, source: ./ear, draft_model: ./a}
+              - {id: other, source: ./ear, prompt_lookup: 4}
+            """
+        )
+        assert "draft_model: " in error_of(listed.resolve("a"))
+        for name, key in (("ear", "draft_model"), ("other", "prompt_lookup")):
+            assert f"model {name}: {key}: " in error_of(listed.resolve(name))
+
+    def test_what_guesses_counts_as_the_models_own_weights(self, house: House) -> None:
+        house.folder("a")
+        house.folder("small")
+        listed = house.catalog(
+            """
+            models:
+              - {id: plain, source: ./a}
+              - {id: small, source: ./small}
+              - {id: guessing, source: ./a, draft_model: ./small}
+            """
+        )
+        plain, small, both = (listed.resolve(name) for name in ("plain", "small", "guessing"))
+        assert both.weights_bytes == plain.weights_bytes + small.weights_bytes > plain.weights_bytes
+        tokens = [spec.kv_bytes_per_token or 0 for spec in (plain, small, both)]
+        assert tokens[2] == tokens[0] + tokens[1]
 
     def test_an_entry_with_an_error_does_not_hide_a_cached_model(self, house: House) -> None:
         house.hub.pull(QWEN)
