@@ -53,6 +53,7 @@ _GRAMMARS = (
 )  # fmt: skip
 _REGEXES = ("a", "(", "(a+)+$", "a{1,100000}", "[^\\x00]", "\\p{Greek}", "(?=a)b", "\\1", "")
 _TEMPLATE_OPTIONS = ("enable_thinking", "tools", "messages", "tokenize", "bos_token", "x")
+_LIMITS = {"max_tokens", "max_output_tokens", "options"}
 _BYTES = (
     b"\x00", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"{", b"}", b"]", b'"', b",", b":", b"\\", b" ",
     b"\r\n", b"null", b"//", b"9", b"-",
@@ -240,7 +241,10 @@ class _Body:
         for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4, 8])):
             name = draw.choice(often) if draw.random() < 0.95 else draw.choice([*_words(), "model"])
             body[name] = self._field(name, kinds)
-        if draw.random() < 0.05:
+        for name in _LIMITS & target.whole.keys():
+            if body[name] is None and draw.random() < 0.9:  # a whole window of tokens takes long
+                body[name] = copy.deepcopy(target.whole[name])
+        if draw.random() < 0.01:
             body["keep_alive"] = self._values.fitting(inspect.AnyType(), "keep_alive")
         if "keep_alive" in body or (target.path.startswith("/v1/models/") and draw.random() < 0.9):
             body["model"] = SPARE  # the others are to stay
@@ -272,7 +276,7 @@ class _Body:
                 body = inner
                 continue
             break
-        if key in ("model", "keep_alive") and self._draw.random() < 0.8:
+        if key in ("model", "keep_alive", *_LIMITS) and self._draw.random() < 0.8:
             return
         match self._draw.randrange(4):
             case 0:
