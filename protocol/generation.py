@@ -1,12 +1,15 @@
 """Say what a model's entry may set of its answers; one struct is read from the file and sent to the worker."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
+
+Overflow: TypeAlias = Literal["error", "truncate", "summarize"]
+"""What is done to a conversation that is too long: refuse it, leave out its oldest messages, or summarize them."""
 
 
 class SamplingDefaults(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,6 +21,7 @@ from mlxd.workers.api import (
 )
 from mlxd.workers.api.errors import Boundary, on_http_error, on_mlxd_error
 from mlxd.workers.api.wire import ClientGone
+from mlxd.workers.chat.context_note import ContextNotes
 from mlxd.workers.chat.pipeline import Pipeline
 from mlxd.workers.chat.template import PromptWriter
 from mlxd.workers.engine.account import Accounting
@@ -70,7 +71,7 @@ def of_routes(routes: Sequence[Route], close: Callable[[], None] = lambda: None)
 
     return Starlette(
         routes=list(routes),
-        middleware=[Middleware(Accounting), Middleware(Boundary)],
+        middleware=[Middleware(Accounting), Middleware(ContextNotes), Middleware(Boundary)],
         exception_handlers={
             MlxdError: on_mlxd_error,
             HTTPException: on_http_error,

@@ -7,11 +7,13 @@ from types import TracebackType
 from typing import Self
 
 from mlxd.protocol.errors import ContextLengthExceeded, InternalError, InvalidRequest
-from mlxd.workers.chat.events import Event
+from mlxd.workers.chat import context_note
+from mlxd.workers.chat.events import Event, TextDelta
 from mlxd.workers.chat.formats import Splits
 from mlxd.workers.chat.grammars import Grammars
 from mlxd.workers.chat.reader import Reader
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls
+from mlxd.workers.chat.shortening import Shortening
 from mlxd.workers.chat.template import Prompt, PromptWriter
 from mlxd.workers.chat.token_text import TokenText
 from mlxd.workers.engine.detokenize import Detokenizer
@@ -126,6 +128,9 @@ class Pipeline:
         self.writer = PromptWriter(model.tokenizer, model.sight, model.spec.system_prompt)
         self.token_text = TokenText(model.tokenizer)
         self._grammars = Grammars(model, self.writer.format)
+        self._shortening = Shortening(
+            self.writer, model.context_length, model.spec.overflow, self._text
+        )
 
     @property
     def reads_calls(self) -> bool:
@@ -134,7 +139,20 @@ class Pipeline:
 
     async def chat(self, request: ChatRequest) -> Answers:
         """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
-        prompt = await self.writer.chat(request)
+        fitted = await self._shortening.fit(request)
+        answers = await self._begin(fitted.request, fitted.prompt)
+        context_note.tell(fitted.note)
+        return answers
+
+    async def _text(self, request: ChatRequest) -> str:
+        """Return what the model says to a request of our own; whoever waits for it in vain cancels it."""
+        said: list[str] = []
+        async with await self._begin(request, await self.writer.chat(request)) as answers:
+            async for _, events in answers:
+                said += [event.text for event in events if isinstance(event, TextDelta)]
+        return "".join(said)
+
+    async def _begin(self, request: ChatRequest, prompt: Prompt) -> Answers:
         grammar = await self._grammars.of_chat(request, prompt.thinking)
         rows = self._submit(
             prompt.tokens,

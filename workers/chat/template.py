@@ -98,6 +98,10 @@ class PromptWriter:
         """Return a plain prompt's tokens, with those the tokenizer puts around a text."""
         return await self._run(lambda: self._encode(text, special=True))
 
+    async def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Return how many tokens each text has by itself."""
+        return await self._run(lambda: [len(self._encode(text, special=False)) for text in texts])
+
     async def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens a caller sent."""
         return await self._run(lambda: str(self._tokenizer.decode(list(tokens))))

@@ -1,0 +1,250 @@
+"""What happens to a conversation that is too long, as its model's entry says: refused, cut or summarized."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from support.app_server import serving
+from support.openai_calls import WITHIN
+from support.scripted_engine import ScriptedEngine
+from support.tokenizers import CHATML, byte_tokenizer
+
+from mlxd.protocol.errors import WorkerDied
+from mlxd.protocol.generation import Overflow
+from mlxd.workers.api.app import build
+from mlxd.workers.engine.request import GenerateRequest
+
+WINDOW = 2000
+"""Bytes, for the tokenizer knows no longer tokens."""
+SUMMARY = "They spoke of whales."
+NOTE = "x-mlxd-context"
+Messages = list[dict[str, Any]]
+
+
+@pytest.fixture
+def script() -> Iterator[ScriptedEngine]:
+    tokenizer = byte_tokenizer(CHATML)
+
+    def answer(request: GenerateRequest) -> list[int]:
+        asked = tokenizer.decode(list(request.prompt))
+        return list(tokenizer.encode(SUMMARY if "You compress" in asked else "ok"))
+
+    engine = ScriptedEngine(tokenizer, answer, context=WINDOW)
+    yield engine
+    engine.stop()
+
+
+@asynccontextmanager
+async def answering(script: ScriptedEngine, policy: Overflow) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve a model with this policy."""
+    spec = msgspec.structs.replace(script.model.spec, overflow=policy)
+    app = build(replace(script.model, spec=spec), script.engine)
+    async with serving(app) as server:
+        async with httpx.AsyncClient(base_url=server.url, timeout=WITHIN) as client:
+            yield client
+    app.state.pipeline.close()
+
+
+def talk(exchanges: int, size: int = 100) -> Messages:
+    """Return a conversation with a system message; each of its messages is numbered."""
+    said: Messages = [{"role": "system", "content": "Be brief."}]
+    for number in range(exchanges):
+        said.append({"role": "user", "content": f"question-{number} ".ljust(size, "q")})
+        said.append({"role": "assistant", "content": f"answer-{number} ".ljust(size, "a")})
+    return [*said, {"role": "user", "content": "question-last"}]
+
+
+def prompt(script: ScriptedEngine, place: int = -1) -> str:
+    """Return what the engine was asked to read."""
+    return str(script.tokenizer.decode(list(script.seen[place].prompt)))
+
+
+def numbers(text: str, word: str) -> list[str]:
+    """Return which of the numbered messages are in a prompt."""
+    return [part.split()[0].split("<")[0] for part in text.split(f"{word}-")[1:]]
+
+
+def bodies(said: Messages) -> dict[str, dict[str, Any]]:
+    """Return one conversation in every dialect that has conversations."""
+    system, rest = said[0]["content"], said[1:]
+    return {
+        "/v1/chat/completions": {"messages": said, "max_tokens": 50},
+        "/v1/responses": {"instructions": system, "input": rest, "max_output_tokens": 50},
+        "/v1/messages": {"system": system, "messages": rest, "max_tokens": 50},
+        "/api/chat": {"messages": said, "stream": False, "options": {"num_predict": 50}},
+    }
+
+
+async def ask(client: httpx.AsyncClient, said: Messages, **extra: object) -> httpx.Response:
+    """Ask by Chat Completions."""
+    body = {"model": "m", "messages": said, "max_tokens": 50, **extra}
+    return await client.post("/v1/chat/completions", json=body)
+
+
+async def test_an_error_is_what_comes_unless_the_entry_says_otherwise(
+    script: ScriptedEngine,
+) -> None:
+    async with answering(script, "error") as client:
+        refused = await ask(client, talk(20))
+    assert refused.status_code == 400
+    assert refused.json()["error"]["code"] == "context_length_exceeded"
+    assert NOTE not in refused.headers
+
+
+@pytest.mark.parametrize("path", bodies(talk(1)))
+async def test_truncating_keeps_the_system_message_and_the_newest_turns_that_fit(
+    script: ScriptedEngine, path: str
+) -> None:
+    async with answering(script, "truncate") as client:
+        answer = await client.post(path, json={"model": "m", **bodies(talk(20))[path]})
+    assert answer.status_code == 200, answer.text
+    text = prompt(script)
+    stayed = numbers(text, "question")
+    assert stayed[-1] == "last" and 3 < len(stayed) < 20
+    assert stayed[:-1] == numbers(text, "answer") == [str(n) for n in range(21 - len(stayed), 20)]
+    assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>")
+    assert answer.headers[NOTE] == f"truncated {2 * (21 - len(stayed))} messages"
+    # Nothing of it was cut without need: one exchange more would not have fitted.
+    assert WINDOW - 50 - 300 < len(script.seen[-1].prompt) <= WINDOW - 50
+
+
+async def test_what_fits_is_left_alone(script: ScriptedEngine) -> None:
+    for policy in ("truncate", "summarize"):
+        async with answering(script, policy) as client:  # type: ignore[arg-type]
+            answer = await ask(client, talk(2))
+        assert NOTE not in answer.headers
+        assert numbers(prompt(script), "question") == ["0", "1", "last"]
+    assert len(script.seen) == 2
+
+
+async def test_an_answer_without_a_limit_has_a_quarter_of_the_window(
+    script: ScriptedEngine,
+) -> None:
+    async with answering(script, "truncate") as client:
+        answer = await ask(client, talk(7), max_tokens=None)
+    assert answer.headers[NOTE].startswith("truncated")
+    assert script.seen[-1].max_tokens >= WINDOW // 4
+
+
+async def test_a_call_and_its_result_go_or_stay_together_and_the_question_stays(
+    script: ScriptedEngine,
+) -> None:
+    said: Messages = [{"role": "user", "content": "question-last"}]
+    for number in range(12):
+        function = {"name": "look", "arguments": json.dumps({"at": f"call-{number} "})}
+        call = {"id": f"c{number}", "type": "function", "function": function}
+        said.append({"role": "assistant", "content": "", "tool_calls": [call]})
+        result = f"result-{number} ".ljust(150, "r")
+        said.append({"role": "tool", "tool_call_id": f"c{number}", "content": result})
+    async with answering(script, "truncate") as client:
+        answer = await ask(client, said)
+    assert answer.status_code == 200, answer.text
+    text = prompt(script)
+    assert numbers(text, "question") == ["last"]
+    assert numbers(text, "call") == numbers(text, "result") != []
+    assert numbers(text, "result")[-1] == "11"
+
+
+@pytest.mark.parametrize("policy", ["truncate", "summarize"])
+async def test_a_last_message_that_does_not_fit_is_the_same_error(
+    script: ScriptedEngine, policy: Overflow
+) -> None:
+    said = [*talk(10), {"role": "user", "content": "x" * WINDOW}]
+    async with answering(script, policy) as client:
+        refused = await ask(client, said)
+    assert refused.status_code == 400
+    error = refused.json()["error"]
+    assert (error["code"], error["param"]) == ("context_length_exceeded", "messages")
+    assert str(WINDOW) in error["message"]
+
+
+async def test_a_stream_says_so_before_anything_else(script: ScriptedEngine) -> None:
+    async with answering(script, "truncate") as client:
+        answer = await ask(client, talk(20), stream=True)
+    note = answer.headers[NOTE]
+    assert note.startswith("truncated")
+    assert answer.text.startswith(f": {NOTE}: {note}\n\ndata: ")
+
+
+@pytest.mark.parametrize("path", bodies(talk(1)))
+async def test_summarizing_puts_one_message_in_the_place_of_all_but_the_last_six(
+    script: ScriptedEngine, path: str
+) -> None:
+    async with answering(script, "summarize") as client:
+        answer = await client.post(path, json={"model": "m", **bodies(talk(8, size=120))[path]})
+    assert answer.status_code == 200, answer.text
+    *asked, last = (prompt(script, n) for n in range(len(script.seen)))
+    assert all("You compress" in text for text in asked)
+    assert all(seen.sampling.temperature == 0 for seen in script.seen[:-1])
+    assert numbers("".join(asked), "question") == [str(n) for n in range(6)]
+    assert numbers(last, "answer") == ["5", "6", "7"]
+    assert numbers(last, "question") == ["6", "7", "last"]
+    assert last.count(SUMMARY) == 1
+    assert last.startswith("<|im_start|>system\nBe brief.<|im_end|>")
+    assert answer.headers[NOTE] == "summarized 11 messages"
+
+
+async def test_the_next_turn_goes_on_from_the_summary_that_is_there(
+    script: ScriptedEngine,
+) -> None:
+    said = talk(8, size=120)
+    async with answering(script, "summarize") as client:
+        first = await ask(client, said)
+        asked = len(script.seen)
+        later = await ask(client, [*said, {"role": "assistant", "content": "ok"}, *talk(0)[1:]])
+        assert len(script.seen) == asked + 1, "it was summarized again"
+        assert first.headers[NOTE] == later.headers[NOTE]
+        assert prompt(script).startswith(prompt(script, asked - 1).removesuffix("assistant\n"))
+        # When it has grown too long again, the summary is summarized with what came since.
+        await ask(client, [*said[:-1], *talk(16, size=120)[-17:]])
+    assert SUMMARY in prompt(script, -2) and "You compress" in prompt(script, -2)
+
+
+async def test_a_very_long_past_is_summarized_in_rounds(script: ScriptedEngine) -> None:
+    async with answering(script, "summarize") as client:
+        answer = await ask(client, talk(20, size=120))
+    assert answer.headers[NOTE].startswith("summarized")
+    rounds = [prompt(script, n) for n in range(len(script.seen) - 1)]
+    assert len(rounds) > 2
+    assert all("You compress" in text for text in rounds)
+    assert [SUMMARY in text for text in rounds] == [False] + [True] * (len(rounds) - 1)
+
+
+async def test_a_summary_that_fails_is_a_cut_instead(script: ScriptedEngine) -> None:
+    def answer(request: GenerateRequest) -> Any:
+        text = script.tokenizer.decode(list(request.prompt))
+        return WorkerDied("no") if "You compress" in text else script.tokenizer.encode("ok")
+
+    script._answer = answer
+    async with answering(script, "summarize") as client:
+        told = await ask(client, talk(8, size=120))
+    assert told.status_code == 200
+    assert told.headers[NOTE].startswith("truncated")
+
+
+async def test_a_client_that_leaves_takes_its_summary_along(script: ScriptedEngine) -> None:
+    script.gate.clear()
+    async with answering(script, "summarize") as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(
+                "/v1/chat/completions",
+                json={"model": "m", "messages": talk(8, size=120)},
+                timeout=httpx.Timeout(WITHIN, read=2.0),
+            )
+        script.gate.set()
+        answer = await ask(client, talk(1))
+    assert answer.status_code == 200
+    assert len(script.seen) == 2
+    assert len(script.cancelled) == 1
+
+
+async def test_a_conversation_with_pictures_is_refused_as_ever(script: ScriptedEngine) -> None:
+    part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+    said = [*talk(20), {"role": "user", "content": [part]}]
+    async with answering(script, "truncate") as client:
+        assert (await ask(client, said)).status_code == 400
