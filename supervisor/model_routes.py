@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from mlxd.config.settings import Settings
 from mlxd.config.spec import ModelSpec
-from mlxd.protocol import dialect
+from mlxd.protocol import control, dialect
 from mlxd.protocol.errors import InvalidRequest, MlxdError
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.peek import Peek, peek
@@ -130,7 +130,7 @@ class ModelCall:
                 queued = (b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))
                 answer.extra_headers = [h for h in answer.extra_headers if h[0] == _WAITING]
                 answer.extra_headers.append(queued)
-                timed = [*headers, (b"x-mlxd-queued-ns", b"%d" % round(waited * 1e9))]
+                timed = [*headers, (control.QUEUED.encode(), b"%d" % round(waited * 1e9))]
                 await upstream.relay(lease, upstream.Call(target, timed, asked.content), answer)
 
         async def relay() -> None:

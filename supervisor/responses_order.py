@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from mlxd.config.spec import ModelSpec
+from mlxd.protocol import control
 from mlxd.protocol import openai_responses as wire
 from mlxd.protocol.openai_responses_output import Response, opening
 from mlxd.supervisor import upstream
@@ -53,16 +54,18 @@ class Order:
                 waited = time.monotonic() - asked_at
                 wish = wish.after(waited)
                 recorder.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]
-                await upstream.relay(lease, self._call(recorder.hand_over(), interval), recorder)
+                call = self._call(recorder.hand_over(), interval, waited)
+                await upstream.relay(lease, call, recorder)
 
         await second_try(attempt, lambda: recorder.has_begun, self.spec.id)
 
-    def _call(self, number: int, interval: float | None) -> upstream.Call:
+    def _call(self, number: int, interval: float | None, waited: float) -> upstream.Call:
         """Return the request as the worker gets it, with what it must know to go on from here."""
         told = {
             wire.RESPONSE_ID: self.opening.id,
             wire.CREATED_AT: str(self.opening.created_at),
             wire.NEXT_NUMBER: str(number),
+            control.QUEUED: str(round(waited * 1e9)),
         }
         if interval is not None:
             told[wire.PAUSE] = str(interval * _SHARE_OF_INTERVAL)

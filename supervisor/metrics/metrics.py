@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 
-from prometheus_client.exposition import choose_encoder
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from mlxd.protocol.control import Used
 from mlxd.protocol.journal import Entry
@@ -15,6 +16,10 @@ from mlxd.supervisor.metrics.registry import Registry
 from mlxd.supervisor.metrics.requests import Requests
 from mlxd.supervisor.metrics.tokens import Tokens
 from mlxd.supervisor.ports import Glance
+
+# Not `choose_encoder` of the library: it fails on a version that is no number.
+_OPENMETRICS = "application/openmetrics-text"
+_OPENMETRICS_TYPE = openmetrics.CONTENT_TYPE_LATEST
 
 Charge = Callable[[str, Used], None]
 
@@ -58,5 +63,7 @@ class Metrics:
         running = {model.id for model in glance.models}
         self._registry.labels.keep(running | set(models), frozenset(keys))
         self._gauges.show(glance)
-        encode, content_type = choose_encoder(accept)
-        return encode(self._registry.collectors), content_type
+        if _OPENMETRICS in accept.lower():
+            page = openmetrics.generate_latest(self._registry.collectors)  # type: ignore[no-untyped-call]
+            return page, _OPENMETRICS_TYPE
+        return generate_latest(self._registry.collectors), CONTENT_TYPE_PLAIN_0_0_4

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from mlxd.protocol import ollama_answer, ollama_fields
 from mlxd.protocol import ollama_chat as wire
+from mlxd.protocol.control import QUEUED
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.protocol.generation import SamplingDefaults
 from mlxd.workers.api.ollama_answers import CHAT, GENERATE, Reply, Stopwatch, lines, whole
@@ -18,8 +19,6 @@ from mlxd.workers.chat.output_format import JsonObject, JsonSchema, OutputFormat
 from mlxd.workers.chat.pipeline import Answers, Pipeline
 from mlxd.workers.chat.request import ChatRequest, CompletionRequest, Controls, Role, Turn
 from mlxd.workers.engine.sampling_defaults import sampling
-
-_QUEUED = "x-mlxd-queued-ns"
 
 
 def routes() -> list[Route]:
@@ -181,6 +180,6 @@ def _stopwatch(request: Request) -> Stopwatch:
 
 def queued(request: Request) -> int:
     """Return how many nanoseconds the supervisor says that the request waited."""
-    given = request.headers.get(_QUEUED, "")
+    given = request.headers.get(QUEUED, "")
     known = given.isascii() and given.isdigit() and len(given) < 19
     return int(given) if known else 0

@@ -39,7 +39,7 @@ class Account:
     def of(cls, headers: Headers) -> "Account":
         """Return a new account of the request that came with these headers."""
         queued = headers.get(QUEUED, "")
-        waited = int(queued) * _NS if queued.isdecimal() else 0.0
+        waited = int(queued) * _NS if queued.isdecimal() and len(queued) < 19 else 0.0
         return cls(
             name=headers.get(ACCOUNT, ""),
             salt=headers.get(CACHE_SALT, ""),
