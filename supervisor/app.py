@@ -35,6 +35,7 @@ from mlxd.supervisor.request_trace import RequestTrace
 from mlxd.supervisor.responses import Responses
 from mlxd.supervisor.slow_clients import BodyPace
 from mlxd.supervisor.tenant_views import TenantCatalog, TenantPool, TenantStatus
+from mlxd.supervisor.web import page
 
 
 def build_app(
@@ -73,6 +74,7 @@ def build_app(
         *admin_routes.routes(settings, catalog, pool, status),
         *scrapes,
         *key_routes.routes(settings, access.keys),
+        *page.routes(),
     ]
     app = Starlette(
         routes=routes,

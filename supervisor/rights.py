@@ -3,9 +3,10 @@
 import re
 
 from mlxd.protocol.keys import Right
+from mlxd.supervisor.web import page
 
 OPEN_PATH = "/health"
-"""The one route that answers without a key: it tells that the daemon lives, and nothing else."""
+"""The one route that answers without a key: it tells that the daemon lives. Beside it, the page of operators loads."""
 
 _READ, _POST, _DELETE = ("GET", "HEAD"), ("POST",), ("DELETE",)
 
@@ -26,7 +27,7 @@ _TABLE: tuple[tuple[tuple[str, ...], str, Right], ...] = (
 
 def is_open(method: str, path: str) -> bool:
     """Tell whether the request needs no key."""
-    return path == OPEN_PATH and method in _READ
+    return method in _READ and (path == OPEN_PATH or path in page.PATHS)
 
 
 def needed(method: str, path: str) -> Right:

@@ -16,16 +16,23 @@ NAMELESS = {
     "GET /v1/audio/voices", "GET /v1/models/search", "POST /api/pull", "GET /v1/models/recommend", "GET /admin",
 }  # fmt: skip
 """Routes that name no model of the catalogue; those of stored responses are not among them."""
+OPEN = {
+    "/health",
+    "/admin",
+    "/admin/admin.css",
+    *(f"/admin/{name}.js" for name in ("admin", "api", "view", "words")),
+}
+"""What holds nothing that needs a key."""
 STORED = ("/v1/responses/", "/v1/conversations")
 
 
-async def test_a_missing_or_unknown_key_opens_nothing_but_health() -> None:
+async def test_a_missing_or_unknown_key_opens_nothing_but_health_and_the_page() -> None:
     async with keyed_front() as front:
         front.key()
         for method, path in routes_of(front.app):
             for key in (None, "wrong", "mlxd-", "\x7f"):
                 response, code = await front.ask(method, path, key)
-                expected = (200, None) if path == "/health" else (401, "invalid_api_key")
+                expected = (200, None) if path in OPEN else (401, "invalid_api_key")
                 assert (response.status_code, code) == expected, (method, path)
                 assert key is None or key not in response.text if code else True
 
@@ -37,7 +44,7 @@ async def test_an_expired_key_opens_nothing() -> None:
         front.times.now += 3600
         for method, path in routes_of(front.app):
             response, code = await front.ask(method, path, key)
-            expected = (200, None) if path == "/health" else (401, "invalid_api_key")
+            expected = (200, None) if path in OPEN else (401, "invalid_api_key")
             assert (response.status_code, code) == expected, (method, path)
 
 
@@ -46,7 +53,7 @@ async def test_a_key_that_has_used_up_its_share_is_told_when_to_come_back() -> N
         key = front.key(requests_per_minute=1, rights=("admin",))
         assert (await front.ask("GET", "/v1/ps", key))[1] is None
         for method, path in routes_of(front.app):
-            if path == "/health":
+            if path in OPEN:
                 continue
             response, code = await front.ask(method, path, key)
             assert (response.status_code, code) == (429, "rate_limited"), (method, path)
@@ -59,7 +66,7 @@ async def test_no_route_lets_a_key_have_another_tenants_model() -> None:
     async with keyed_front() as front:
         key = front.key(models=(OTHER,), rights=("admin",))
         for method, path in routes_of(front.app):
-            if path == "/health" or path.startswith(STORED):
+            if path in OPEN or path.startswith(STORED):
                 continue
             response, code = await front.ask(method, path, key)
             if f"{method} {path}" in NAMELESS:
@@ -82,7 +89,7 @@ async def test_a_key_reaches_the_routes_of_its_rights_and_no_others(has: str) ->
     async with keyed_front() as front:
         key = front.key(rights=(has,))
         for method, path in routes_of(front.app):
-            if path == "/health":
+            if path in OPEN:
                 continue
             response, code = await front.ask(method, path, key)
             lacks = rights.needed(method, path) != has

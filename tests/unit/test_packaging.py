@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 from support.source import FOLDERS, ROOT
 
+from mlxd.supervisor.web import page
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NEVER = {
     "torch",
@@ -102,6 +104,7 @@ def test_the_wheel_built_from_the_sdist_holds_only_mlxd_with_its_data(tmp_path: 
         for path in [*(ROOT / folder).rglob("*.py"), ROOT / folder / "py.typed"]:
             assert f"mlxd/{path.relative_to(ROOT).as_posix()}" in names
     assert "mlxd/config/defaults.yaml" in names
+    assert {f"mlxd/supervisor/web/{name}" for name in page.FILES} <= names
     assert {"config.json", "tokenizer.json"} <= demo_model(names)
     with tarfile.open(sdist) as archive:
         assert any(name.endswith("/config/defaults.yaml") for name in archive.getnames())
