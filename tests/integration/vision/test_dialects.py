@@ -120,8 +120,10 @@ def ollamas(daemon: Daemon, shown: Pictures, stream: bool, schema: Any = None, *
     client = ollama.Client(host=daemon.url)
     with closing(client._client):
         asked: dict[str, Any] = {"model": PLAIN, "messages": said, "options": options}
-        found = client.chat(**asked, format=schema, stream=stream)
-        lines: list[Any] = list(found) if stream else [found]
+        if stream:
+            lines = list(client.chat(**asked, format=schema, stream=True))
+        else:
+            lines = [client.chat(**asked, format=schema)]
     return "".join(line.message.content or "" for line in lines), lines[-1].prompt_eval_count or 0
 
 
