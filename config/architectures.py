@@ -78,6 +78,19 @@ def why_blind(config: Mapping[str, object]) -> str | None:
     return f"models of type {model_type!r} that see are not served; those of {known} are"
 
 
+HEARING = frozenset({"whisper"})
+"""Types whose windows were compared with the library's own loop."""
+
+
+def why_deaf(config: Mapping[str, object]) -> str | None:
+    """Return why a model that hears cannot be served, None where nothing speaks against it."""
+    model_type = config.get("model_type")
+    if model_type in HEARING or (not model_type and {"n_mels", "n_audio_ctx"} <= config.keys()):
+        return None
+    known = ", ".join(sorted(HEARING))
+    return f"models of type {model_type!r} that transcribe are not served; those of {known} are"
+
+
 DRAWING = frozenset({"ZImagePipeline"})
 """Pipelines whose pictures were compared with those of mlx-vlm's own call."""
 

@@ -143,6 +143,8 @@ def _unusable(config: dict[str, object], kind: ModelKind | None) -> str | None:
         return architectures.why_no_encoder(config, architectures.EMBEDDERS)
     if kind is ModelKind.RERANK:
         return architectures.why_no_encoder(config, architectures.RERANKERS)
+    if kind is ModelKind.TRANSCRIPTION:
+        return architectures.why_deaf(config)
     if kind is ModelKind.IMAGE:
         return architectures.why_no_painter(config)
     return architectures.why_not(config) if kind is ModelKind.TEXT else None

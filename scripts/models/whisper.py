@@ -1,10 +1,15 @@
-"""Write a tiny Whisper: all of a real one's tokens and frames, next to no weights; `whisper_bare` has no tokenizer."""
+"""Write a tiny Whisper: all of a real one's tokens and frames, next to no weights.
+
+`whisper_bare` is a folder as mlx-whisper's own conversion writes it: weights, what aligns words among them, and no
+tokenizer.
+"""
 
 from pathlib import Path
 from typing import Any, Final, cast
 
 import mlx.core as mx
-from mlx.utils import tree_flatten
+from mlx.nn.layers.quantized import quantize
+from mlx.utils import tree_flatten, tree_unflatten
 
 from models.tokenizer import write_json
 
@@ -21,7 +26,7 @@ _SHAPE: Final = {
 
 
 def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None:
-    """Write config.json and random weights, as older conversions are; unless bare, the files of a tokenizer too."""
+    """Write config.json (`quantization` quantises) and random weights; unless bare, the files of a tokenizer too."""
     from mlx_audio.stt.models.whisper.whisper import Model, ModelDimensions
 
     config = {"model_type": "whisper", **_SHAPE, **overrides}
@@ -29,9 +34,15 @@ def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None
     mx.random.seed(seed)
     model = Model(ModelDimensions.from_dict(config), mx.float32)
     leaves = cast(list[tuple[str, mx.array]], tree_flatten(model.parameters()))
-    weights = {name: _drawn(name, value) for name, value in leaves}
-    mx.save_safetensors(str(folder / "weights.safetensors"), weights, metadata={"format": "mlx"})
-    if kind != "whisper_bare":
+    model.update(tree_unflatten([(name, _drawn(name, value)) for name, value in leaves]))
+    if (grid := config.get("quantization")) is not None:
+        quantize(model, **grid)
+    weights = dict(cast(list[tuple[str, mx.array]], tree_flatten(model.parameters())))
+    if kind == "whisper_bare":
+        weights["alignment_heads"] = mx.array(_aligning(config))
+        mx.savez(str(folder / "weights.npz"), **weights)
+    else:
+        mx.save_safetensors(str(folder / "model.safetensors"), weights, metadata={"format": "mlx"})
         _save_processor(folder, config)
 
 
@@ -63,6 +74,9 @@ def _save_processor(folder: Path, config: dict[str, Any]) -> None:
     sizes = {"feature_size": config["n_mels"], "n_fft": 400, "hop_length": 160, "chunk_length": 30}
     extractor = {"feature_extractor_type": "WhisperFeatureExtractor", "sampling_rate": 16000}
     write_json(folder / "preprocessor_config.json", {**extractor, **sizes})
-    last = config["n_text_layer"] - 1
-    heads = [[last, head] for head in range(config["n_text_head"])]
-    write_json(folder / "generation_config.json", {"alignment_heads": heads})
+    write_json(folder / "generation_config.json", {"alignment_heads": _aligning(config)})
+
+
+def _aligning(config: dict[str, Any]) -> list[list[int]]:
+    """Return layer and head of what looks where a word is spoken: one alone, or it would be the library's guess."""
+    return [[config["n_text_layer"] - 1, 0]]

@@ -63,7 +63,10 @@ def _model(folder: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns of a missing tokenizer, which we bring
-            return mlx_audio.stt.utils.load(folder, lazy=True)
+            # Told, for it would go by the folder's name; mlx-whisper's oldest files do not say what they are.
+            return mlx_audio.stt.utils.load(
+                folder, lazy=True, model_type="whisper", model_name_parts=[]
+            )
     except ModuleNotFoundError:
         raise
     except Exception as error:

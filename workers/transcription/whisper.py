@@ -6,7 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import mlx.core as mx
+import numpy as np
 from mlx_audio.stt.models.whisper.tokenizer import LANGUAGES, TO_LANGUAGE_CODE
+from mlx_audio.utils import load_weights
 
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.workers.transcription.bundled import BundledTokenizer, build
@@ -53,7 +55,20 @@ def adopt(model: Any, folder: Path) -> Whisper:
         model.dtype = mx.float32
     if model._processor is None:
         model._processor = SimpleNamespace(tokenizer=_tokenizer(model, folder))
+    _align(model, folder)
     return Whisper(model)
+
+
+def _align(model: Any, folder: Path) -> None:
+    """Take over what tells when words are spoken from mlx-whisper's files, where it is one of the weights."""
+    stored = load_weights(folder).get("alignment_heads")
+    if stored is None or (folder / "generation_config.json").exists():  # mlx-audio has read that
+        return
+    heads = np.array(stored)
+    most = (model.dims.n_text_layer, model.dims.n_text_head)
+    if heads.ndim != 2 or heads.shape[1] != 2 or not ((heads >= 0) & (heads < most)).all():
+        raise ModelLoadFailed(f"{folder}: its alignment_heads are none of the model's")
+    model.set_alignment_heads(heads.astype(np.int32))
 
 
 def _tokenizer(model: Any, folder: Path) -> BundledTokenizer:

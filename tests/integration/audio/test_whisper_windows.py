@@ -104,10 +104,11 @@ def test_the_spectrum_of_a_stretch_is_cut_out_of_the_whole() -> None:
 def test_weights_that_are_missing_are_named(tmp_path: Path) -> None:
     path = tmp_path / "model"
     shutil.copytree(folder("whisper_bare"), path)
-    weights = mx.load(str(path / "weights.safetensors"))
+    weights = mx.load(str(path / "weights.npz"))
     assert isinstance(weights, dict)
+    mx.eval(weights)
     del weights["decoder.ln.bias"]
-    mx.save_safetensors(str(path / "weights.safetensors"), weights)
+    mx.savez(str(path / "weights.npz"), **weights)
     model = load(path).model
     with pytest.raises(ModelLoadFailed, match="has no decoder.ln.bias"):
         library.check_complete(model, path)
