@@ -9,11 +9,13 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from conftest import RunDaemon
 from support.app_server import serving
 from support.openai_calls import WITHIN
 from support.scripted_engine import ScriptedEngine
 from support.tokenizers import CHATML, byte_tokenizer
 
+from mlxd.config import demo
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.generation import Overflow
 from mlxd.workers.api.app import build
@@ -115,7 +117,7 @@ async def test_truncating_keeps_the_system_message_and_the_newest_turns_that_fit
 
 async def test_what_fits_is_left_alone(script: ScriptedEngine) -> None:
     for policy in ("truncate", "summarize"):
-        async with answering(script, policy) as client:  # type: ignore[arg-type]
+        async with answering(script, policy) as client:
             answer = await ask(client, talk(2))
         assert NOTE not in answer.headers
         assert numbers(prompt(script), "question") == ["0", "1", "last"]
@@ -248,3 +250,31 @@ async def test_a_conversation_with_pictures_is_refused_as_ever(script: ScriptedE
     said = [*talk(20), {"role": "user", "content": [part]}]
     async with answering(script, "truncate") as client:
         assert (await ask(client, said)).status_code == 400
+
+
+@pytest.mark.parametrize("policy", ["truncate", "summarize"])
+def test_a_real_model_goes_on_and_the_daemon_passes_on_what_was_done(
+    running_daemon: RunDaemon, policy: Overflow
+) -> None:
+    folder = demo.find()
+    assert folder is not None
+    entry = {"id": "mine", "source": str(folder.path), "context_length": 512, "overflow": policy}
+    daemon = running_daemon({"models": [entry], "demo": False, "hub": False})
+    said: Messages = []
+    for _ in range(12):
+        said.append({"role": "user", "content": "Count to 8, and tell me what mlxd is."})
+        said.append({"role": "assistant", "content": "1 2 3 4 5 6 7 8, a local inference daemon."})
+    said.append({"role": "user", "content": "Count to 8"})
+    body = {"model": "mine", "messages": said, "max_tokens": 16}
+    with httpx.Client(base_url=daemon.url, timeout=240) as client:
+        for stream in (False, True):
+            answer = client.post("/v1/chat/completions", json={**body, "stream": stream})
+            assert answer.status_code == 200, answer.text
+            done, count, _ = answer.headers[NOTE].split()
+            assert done == f"{policy}d" and 0 < int(count) < 24
+        assert f": {NOTE}: {done}" in answer.text and answer.text.endswith("data: [DONE]\n\n")
+        counted = client.post("/v1/messages/count_tokens", json=body).json()["input_tokens"]
+        told = client.post("/v1/messages", json=body)
+        usage = told.json()["usage"]
+        assert told.headers[NOTE].startswith(done)
+        assert usage["input_tokens"] + usage["cache_read_input_tokens"] <= 512 - 16 < counted
