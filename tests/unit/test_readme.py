@@ -10,6 +10,7 @@ import click
 import pytest
 import yaml
 from starlette.routing import Route
+from support.all_metrics import families
 from support.source import ALLOWED, ROOT
 
 from mlxd.config.load import DEFAULTS, load
@@ -50,6 +51,7 @@ def test_every_table_is_compared_with_the_code() -> None:
         "| exit code | meaning |",
         "| from | there | here |",
         "| route | does |",
+        "| metric | labels | says |",
         "| HTTP | code | says |",
         "| state | means | may become |",
         "| folder | holds | may import |",
@@ -135,6 +137,11 @@ def test_routes() -> None:
         served |= {f"{method} {route.path.replace(':path', '')}" for method in methods}
     shown = [code(cell)[0] for cell, _ in table("| route | does |")]
     assert sorted(shown) == sorted(served)
+
+
+def test_metrics_and_their_labels() -> None:
+    rows = table("| metric | labels | says |")
+    assert {code(name)[0]: set(code(labels)) for name, labels, _ in rows} == families()
 
 
 def leaves() -> list[type[MlxdError]]:
