@@ -25,7 +25,7 @@ def drawing_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]
             {
                 "models": models,
                 "hub": False,
-                "media": {"max_generated_pixels": 512 * 512, "max_image": "200KB"},
+                "media": {"max_generated_pixels": 192 * 192, "max_image": "200KB"},
                 "defaults": {"idle_timeout": "60s"},
             }
         )
