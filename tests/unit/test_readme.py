@@ -48,6 +48,7 @@ def test_every_table_is_compared_with_the_code() -> None:
     assert {header for header, _ in tables()} == {
         "| setting | default | meaning |",
         "| command | does |",
+        "| extra | brings |",
         "| exit code | meaning |",
         "| from | there | here |",
         "| route | does |",
@@ -175,6 +176,21 @@ def test_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     named = {re.split(r"[<>=;\[ ]", text)[0] for text in project["dependencies"]}
     assert [code(name)[0] for name, _ in table("| package | why |")] == sorted(named)
+
+
+def test_extras() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    listed = {code(name)[0]: brings for name, brings in table("| extra | brings |")}
+    assert listed.keys() == extras.keys()
+    for name, needed in extras.items():
+        if name != "dev":
+            own = (re.split(r"[<>=;\[ ]", text)[0] for text in needed)
+            assert [
+                package for package in own if package not in (*code(listed[name]), "mlxd")
+            ] == []
+    everything = set(re.findall(r"[a-z-]+", extras["all"][0].removeprefix("mlxd")))
+    assert everything == extras.keys() - {"all", "bench", "dev"}
 
 
 def test_scripts() -> None:
