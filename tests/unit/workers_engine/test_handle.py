@@ -161,3 +161,16 @@ def test_stats_are_those_last_published() -> None:
     desk = Desk()
     desk.board.publish(BatchStats(steps=3, decode=2), Speed())
     assert (desk.engine.stats().steps, desk.engine.stats().decode) == (3, 2)
+
+
+async def test_times_to_tokens_are_counted_where_they_arrive() -> None:
+    desk = Desk()
+    first, second = desk.engine.submit(ASK), desk.engine.submit(ASK)
+    for value in range(4):
+        await desk.publish(token(first.uid, value))
+    await desk.publish(token(second.uid, 7, FinishReason.LENGTH))
+    stats = desk.engine.stats()
+    assert stats.first_token_seconds is not None and stats.inter_token_seconds is not None
+    assert (stats.first_token_seconds.count, stats.inter_token_seconds.count) == (2, 3)
+    assert len(stats.inter_token_seconds.counts) == len(stats.inter_token_seconds.bounds) + 1
+    assert 0 < stats.inter_token_seconds.sum < 60
