@@ -8,9 +8,9 @@ import mlx.core as mx
 from support.engine_rig import Rig, lane
 
 from mlxd.workers.engine.agreement import Eagerness
-from mlxd.workers.engine.batch import Lone
 from mlxd.workers.engine.guesses import Draft, Guesser, Lookup
 from mlxd.workers.engine.lane import Lane
+from mlxd.workers.engine.lone import Lone
 from mlxd.workers.engine.request import GenerateRequest, TokenOutput
 from mlxd.workers.engine.speculation import Speculation
 

@@ -5,7 +5,6 @@ Python builds the next one, so tokens are handed over one step after they were a
 """
 
 from collections.abc import Sequence as Rows
-from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import mlx.core as mx
@@ -13,6 +12,7 @@ import msgspec
 from mlx_lm.models.cache import CacheList, make_prompt_cache
 
 from mlxd.workers.engine.logprobs import Details, Logprobs
+from mlxd.workers.engine.lone import Lone
 from mlxd.workers.engine.masks import Masks
 from mlxd.workers.engine.reading import shifts
 from mlxd.workers.engine.sampling import Sampler
@@ -39,19 +39,6 @@ class Sampled(msgspec.Struct, frozen=True, gc=False):
     row: Sequence
     token: int
     details: Details
-
-
-@dataclass(frozen=True, slots=True)
-class Lone:
-    """Show the only row of a batch and the step it has in flight."""
-
-    row: Sequence
-    cache: list[Any]
-    inputs: mx.array
-    """The token that the next pass reads: on its way, unless `fresh`."""
-    fresh: bool
-    """Whether that is the last token of the prompt, which is not news."""
-    pending: Logprobs | None
 
 
 def new_cache(model: Model) -> list[Any]:
@@ -93,14 +80,21 @@ def cache_shape(cache: Rows[Any]) -> CacheShape:
     fixed, growing = 0, []
     for leaf in _leaves(cache):
         keys, values = getattr(leaf, "keys", None), getattr(leaf, "values", None)
-        if isinstance(keys, mx.array) and isinstance(values, mx.array):
-            per_token = keys.nbytes // keys.shape[-2] + values.nbytes // values.shape[-2]
+        arrays = [*_arrays(keys), *_arrays(values)]
+        if arrays:
+            per_token = sum(array.nbytes // array.shape[-2] for array in arrays)
             growing.append(
                 (per_token, getattr(leaf, "max_size", getattr(leaf, "chunk_size", None)))
             )
         else:
             fixed += _leaf_bytes(leaf)
     return CacheShape(fixed, tuple(growing))
+
+
+def _arrays(part: Any) -> list[mx.array]:
+    """Return keys or values, which are one array or, where they are quantized, several."""
+    parts = part if isinstance(part, list | tuple) else [part]
+    return [array for array in parts if isinstance(array, mx.array)]
 
 
 def _evaluate(cache: Rows[Any]) -> None:
@@ -185,7 +179,12 @@ class DecodeBatch:
         return cache_bytes(self._cache)
 
     def join(self, rows: Rows[Sequence], cache: list[Any], *, merged: bool) -> None:
-        """Add rows whose prompts are read but for the last token; `merged` tells a shared cache from a row's own."""
+        """Add rows whose prompts are read but for the last token; `merged` tells a shared cache from a row's own.
+
+        Of the latter each row gets a copy: all of them continue the same prompt.
+        """
+        if len(rows) > 1 and not merged:
+            cache, merged = _merge([cache] * len(rows)), True
         inputs = mx.array([row.tokens[-1] for row in rows], mx.uint32)
         if not self.rows:
             self._cache, self._alone, self._inputs = cache, not merged, inputs

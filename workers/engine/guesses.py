@@ -12,7 +12,7 @@ import numpy as np
 
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine.agreement import Eagerness
-from mlxd.workers.engine.batch import Lone
+from mlxd.workers.engine.lone import Lone
 from mlxd.workers.engine.sampling import Sampler
 from mlxd.workers.engine.sequence import Sequence
 from mlxd.workers.prompt_cache import caches

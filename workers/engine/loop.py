@@ -13,7 +13,7 @@ import mlx.core as mx
 from mlxd.protocol.errors import InternalError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.workers.engine import batch as batches
-from mlxd.workers.engine import scheduler
+from mlxd.workers.engine import scheduler, siblings
 from mlxd.workers.engine.inbox import Cancel, Do, Inbox, Leave, Limit, Message, Shrink, Submit
 from mlxd.workers.engine.lane import Lane, Outlets
 from mlxd.workers.engine.prompts import PromptFailed, Prompts, ReadPrompts
@@ -97,8 +97,10 @@ class EngineLoop:
         self._preempt(plan.preempt)
         for row in waiting[: plan.admit]:
             del self._waiting[row.uid]
-            self._reuse.begin(row)
-            self._join(self._prompts.add(row))
+            if not self._prompts.follow(row):
+                self._reuse.begin(row)
+                siblings.borrow(row, self._batch)
+                self._join(self._prompts.add(row))
         # What was known of a prompt need not be read.
         slices = self._plan([]).slices if plan.admit else plan.slices
         if len(self._batch):

@@ -3,12 +3,14 @@
 import functools
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import mlx.core as mx
 
 from mlxd.workers.engine import batch as batches
+from mlxd.workers.engine import siblings
 from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.engine.scheduler import Slice
 from mlxd.workers.engine.sequence import Sequence, SequenceState
@@ -31,7 +33,7 @@ class PromptFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadPrompts:
-    """Hold rows that are ready to generate, and their cache."""
+    """Hold rows that are ready to generate, and their cache: one's own is for all that continue the same prompt."""
 
     rows: list[Sequence]
     cache: list[Any]
@@ -61,6 +63,16 @@ class Prompts:
         """Bytes of the rows' own caches."""
         return sum(batches.cache_bytes(row.cache or ()) for row in self.rows.values())
 
+    def follow(self, row: Sequence) -> bool:
+        """Take a row whose prompt is being read for another one; tell whether there is such."""
+        leader = siblings.reader_for(row, self.rows.values())
+        if leader is None:
+            return False
+        row.state, row.follows, row.cached = SequenceState.PREFILL, leader, leader.cached
+        self.rows[row.uid] = row
+        self._alone.add(leader.uid)  # one that reads for several is read by itself
+        return True
+
     def add(self, row: Sequence) -> ReadPrompts | None:
         """Take a row; it comes back at once if there is nothing to read."""
         if not row.to_prefill:
@@ -80,7 +92,11 @@ class Prompts:
     def drop(self, uid: int) -> bool:
         """Forget a row; tell whether it was here."""
         self._alone.discard(uid)
-        return self.rows.pop(uid, None) is not None
+        row = self.rows.pop(uid, None)
+        heir = siblings.succeed(row, self.rows.values()) if row is not None else None
+        if heir is not None:
+            self._alone.add(heir.uid)
+        return row is not None
 
     def read(self, piece: Slice) -> ReadPrompts | None:
         """Read a slice and return the rows it finished; raises PromptFailed, with the row forgotten."""
@@ -103,15 +119,17 @@ class Prompts:
             self._reuse.reached(row, functools.partial(_own, row, cache, place))
         if rows[0].to_prefill:
             return None
-        for row in rows:
+        following = siblings.followers(rows[0], self.rows.values()) if cache is None else []
+        for row in (*following, *rows):
             self.drop(row.uid)
         if cache is not None:
             return ReadPrompts(rows, cache, merged=True)
-        return _alone(rows[0], rows[0].cache or [])
+        return _alone(rows[0], rows[0].cache or [], following)
 
     def _part(self, rows: list[Sequence], error: Exception) -> None:
         """Of several rows that failed together, find the one to blame by reading each alone."""
         if len(rows) == 1:
+            rows[0].cache = None  # nobody is to go on with what is in doubt
             self.drop(rows[0].uid)
             raise PromptFailed(rows[0], error) from error
         log.warning(
@@ -132,9 +150,11 @@ class Prompts:
         self.pace = pace if self.pace is None else (self.pace + pace) / 2
 
 
-def _alone(row: Sequence, cache: list[Any]) -> ReadPrompts:
+def _alone(row: Sequence, cache: list[Any], following: Iterable[Sequence] = ()) -> ReadPrompts:
     row.cache = None
-    return ReadPrompts([row], cache, merged=False)
+    for follower in following:
+        follower.follows, follower.prefilled = None, row.prefilled
+    return ReadPrompts([row, *following], cache, merged=False)
 
 
 def _own(row: Sequence, shared: list[Any] | None, place: int) -> list[Any]:

@@ -50,6 +50,8 @@ class Sequence:
     """Whether it was asked what the disk knows of the prompt."""
     restore: Restore | None = None
     """What the row waits for: a state on its way from disk."""
+    follows: "Sequence | None" = None
+    """The row that reads the prompt they share; its cache will be this one's too."""
     end: int = 0
     """Length at which the answer ends whatever its last token is."""
 
@@ -65,6 +67,8 @@ class Sequence:
     @property
     def to_prefill(self) -> int:
         """Tokens still to be read before the row can go on; the last one is the decode step's first input."""
+        if self.follows is not None:
+            return 0
         return len(self.tokens) - 1 - self.prefilled
 
     @property
@@ -95,7 +99,7 @@ class Sequence:
     def start_over(self) -> None:
         """Forget the cache; what was handed over stays, and the random keys go on where they were."""
         self.state = SequenceState.WAITING
-        self.cache, self.prefilled = None, 0
+        self.cache, self.prefilled, self.follows = None, 0, None
         self.stops, self.looked_up, self.restore = (), False, None
         self.sampled = self.answered
 

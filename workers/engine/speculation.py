@@ -12,9 +12,10 @@ import mlx.core as mx
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
 from mlxd.workers.engine.agreement import agreeing
-from mlxd.workers.engine.batch import DecodeBatch, Lone, Sampled
+from mlxd.workers.engine.batch import DecodeBatch, Sampled
 from mlxd.workers.engine.guesses import Guesser, places
 from mlxd.workers.engine.logprobs import Details, Logprobs
+from mlxd.workers.engine.lone import Lone
 from mlxd.workers.engine.sampling import Sampler, is_penalised
 from mlxd.workers.engine.sequence import Sequence
 from mlxd.workers.prompt_cache import caches
