@@ -53,7 +53,7 @@ _TRANSFORMER: Final[dict[str, Any]] = {
 }
 _SHIFTS: Final = {"z_image": 6.0, "z_image_turbo": 3.0}
 """What tells the model that takes guidance from the one that was distilled to do without."""
-_SAYINGS: Final = (
+SAYINGS: Final = (
     "A picture of a red square on a blue field.",
     "The quick brown fox jumps over the lazy dog.",
     "user: a cat, an oil painting, in the rain, at night",
@@ -91,7 +91,7 @@ def write(kind: str, folder: Path, seed: int, overrides: dict[str, Any]) -> None
 def _write_configs(kind: str, folder: Path, overrides: dict[str, Any]) -> None:
     for part in ("transformer", "text_encoder", "vae", "scheduler", "tokenizer"):
         (folder / part).mkdir(exist_ok=True)
-    words = tokenizer.train(_SAYINGS * 20, 600, QWEN)
+    words = tokenizer.train(SAYINGS * 20, 600, QWEN)
     tokenizer.save(words, QWEN, folder / "tokenizer", 1024)
     write_json(
         folder / "model_index.json",

@@ -88,6 +88,7 @@ class Easel:
             size,
             multiple=family.multiple,
             least=family.least_side,
+            most=family.most_side,
             most_pixels=self.most_pixels,
         )
         needed = self.appetite.bytes(size[0] * size[1])
@@ -123,8 +124,8 @@ class Easel:
     def _negative(self, wanted: str | None, guidance: float) -> str | None:
         if not wanted:
             return None
-        if self.family.most_guidance <= 1:
-            raise UnsupportedField("negative_prompt", "this model draws without guidance")
+        if not self.family.has_negative:
+            raise UnsupportedField("negative_prompt", "this model takes none")
         if guidance <= 1:
             raise InvalidRequest(
                 "negative_prompt: has an effect only with guidance above 1", field="negative_prompt"

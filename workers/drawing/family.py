@@ -15,11 +15,14 @@ class Family(Protocol):
     multiple: int
     """What width and height are multiples of."""
     least_side: int
+    most_side: int
     least_steps: int
     default_steps: int
     default_guidance: float
     most_guidance: float
-    """1 where guidance, and with it a negative prompt, has no effect."""
+    """1 where the model was distilled to do without."""
+    has_negative: bool
+    """Whether guidance can lead away from a prompt of the caller's."""
     most_sources: int
     """Pictures that it can start from; 0 = it edits none."""
     has_strength: bool

@@ -9,6 +9,8 @@ USUAL = 1024
 """Side of a picture whose size is left to the model."""
 SLIMMEST = 8
 """Times one side may be longer than the other."""
+LONGEST_SIDE = 8192
+"""Of what a family itself sets no limit to."""
 _SIZE = re.compile(r"(\d{1,6})[xX\u00d7](\d{1,6})")
 
 
@@ -22,7 +24,14 @@ def of(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def check(size: tuple[int, int], *, multiple: int, least: int, most_pixels: int) -> None:
+def check(
+    size: tuple[int, int],
+    *,
+    multiple: int,
+    least: int,
+    most_pixels: int,
+    most: int = LONGEST_SIDE,
+) -> None:
     """Raise InvalidRequest for a size the model cannot draw or may not."""
     width, height = size
     for name, side in (("width", width), ("height", height)):
@@ -30,6 +39,8 @@ def check(size: tuple[int, int], *, multiple: int, least: int, most_pixels: int)
             raise _refused(
                 f"expected a {name} of at least {least} that is a multiple of {multiple}, got {side}"
             )
+        if side > most:
+            raise _refused(f"expected a {name} of at most {most}, got {side}")
     if width * height > most_pixels:
         raise _refused(f"expected at most {most_pixels} pixels, got {width}x{height}")
     if max(width, height) > SLIMMEST * min(width, height):

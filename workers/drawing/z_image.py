@@ -9,6 +9,7 @@ from mlx_vlm.generate.edit_image import ImageEditRequest
 from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.z_image.model import ZImageEditModel, ZImageGenerationModel
 
+from mlxd.workers.drawing import sizes
 from mlxd.workers.drawing.picture import Draw
 
 _MOST_GUIDANCE = 30.0
@@ -19,6 +20,7 @@ class ZImage:
 
     multiple = 16
     least_side = 16
+    most_side = sizes.LONGEST_SIDE
     least_steps = 2
     most_sources = 1
     has_strength = True
@@ -36,6 +38,7 @@ class ZImage:
         self.default_steps = defaults.steps
         self.default_guidance = defaults.guidance
         self.most_guidance = 1.0 if self._maker.variant == "turbo" else _MOST_GUIDANCE
+        self.has_negative = self.most_guidance > 1
         self.transformer = self._pipeline.transformer
         self.decoder = self._pipeline.vae
 

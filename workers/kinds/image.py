@@ -25,6 +25,7 @@ from mlxd.workers.media.limits import MediaLimits
 log = logging.getLogger(__name__)
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
+    "Flux2KleinPipeline": ("mlxd.workers.drawing.flux2", "Flux2"),
     "ZImagePipeline": ("mlxd.workers.drawing.z_image", "ZImage"),
 }
 """The pipeline that model_index.json names -> the module and class of its family."""
