@@ -139,12 +139,51 @@ def test_a_redirect_out_of_the_web_is_refused(port: int, target: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "url",
-    ["http://127.0.0.1/", "http://localhost/", "http://[::ffff:127.0.0.1]/", "http://2130706433/"],
-)
-def test_nothing_is_fetched_from_this_machine(url: str) -> None:
+    "host",
+    [
+        "127.0.0.1", "localhost", "[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "2130706433", "0x7f000001",
+        "0x7f.0.0.1", "0177.0.0.1", "017700000001", "127.1", "127.0.1", "0", "0.0.0.0", "127.0.0.1.", "①②⑦.⓪.⓪.①",
+        "169.254.169.254", "[::ffff:169.254.169.254]", "[fe80::1%25lo]", "2852039166", "10.0.0.1", "192.168.0.1",
+        "[64:ff9b::7f00:1]", "[2002:7f00:1::]",
+    ],
+)  # fmt: skip
+def test_nothing_is_fetched_from_this_machine_or_its_network_however_it_is_spelt(
+    port: int, host: str
+) -> None:
+    before = len(Handler.seen)
     with refused("not on the public internet|cannot be fetched"):
-        Fetcher(seconds=20, most_bytes=10).fetch(url)
+        Fetcher(seconds=20, most_bytes=10).fetch(f"http://{host}:{port}/file")
+    assert len(Handler.seen) == before
+
+
+def test_a_name_that_means_another_machine_a_moment_later_gains_nothing(port: int) -> None:
+    """Whoever answers for the name says first what is allowed, and then the address of something inside."""
+    answers: list[str] = []
+
+    def rebinding(host: str, _: int) -> list[str]:
+        answers.append(host)
+        return ["127.0.0.1"] if len(answers) == 1 else ["127.0.0.2"]
+
+    def looking() -> Fetcher:
+        answers.clear()
+        return Fetcher(
+            seconds=20, most_bytes=1000, resolve=rebinding, allowed=lambda a: a == "127.0.0.1"
+        )
+
+    url = f"http://{OUTSIDE}:{port}/"
+    assert looking().fetch(f"{url}file/7") == b"z" * 7
+    assert answers == [OUTSIDE], "asked once: what was checked is what is connected to"
+    with refused("not on the public internet"):
+        looking().fetch(f"{url}to//file")
+    assert answers == [OUTSIDE, OUTSIDE], "each hop is checked anew"
+
+
+def test_no_proxy_of_the_environment_stands_between(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.2:9")
+    assert fetcher().fetch(f"http://{OUTSIDE}:{port}/file/3") == b"zzz"
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Files come from what a request holds; addresses are fetched only where the settings say so."""
 
+import threading
 from base64 import b64encode
 
 import pytest
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.chat.content import ImagePart
+from mlxd.workers.media.fetch import Fetcher
 from mlxd.workers.media.files import Files
 from mlxd.workers.media.limits import MediaLimits
 
@@ -59,6 +61,23 @@ async def test_addresses_are_not_fetched_unless_the_settings_say_so() -> None:
         await Files(LIMITS).get([part("https://outside.example/a.png")])
     with pytest.raises(InvalidRequest, match="public internet"):
         await Files(MediaLimits(fetch_urls=True)).get([part("http://127.0.0.1:9/a.png")])
+
+
+async def test_a_name_whose_address_never_comes_is_given_up() -> None:
+    found = threading.Event()
+
+    def resolve(host: str, port: int) -> list[str]:
+        found.wait(60)
+        return ["127.0.0.1"]
+
+    limits = MediaLimits(fetch_urls=True, seconds=0.1)
+    fetcher = Fetcher(seconds=limits.seconds, most_bytes=10, resolve=resolve)
+    try:
+        with pytest.raises(InvalidRequest, match="did not come within") as caught:
+            await Files(limits, fetcher).get([part("http://outside.example/a.png")])
+        assert caught.value.field == "here"
+    finally:
+        found.set()
 
 
 async def test_the_files_of_a_request_are_counted_together() -> None:
