@@ -14,6 +14,7 @@ SECONDS = 2
 VECTORS = {"model": "vectors", "input": ["Hello world", "again"]}
 OLLAMA = {"model": "vectors", "input": "Hello world"}
 RANK = {"model": "order", "query": "who", "documents": ["you", "me"]}
+PICTURE = {"model": "turbo", "prompt": "A red fox", "size": "64x64", "n": 2}
 SPEECH = {"model": "mouth", "input": "One two three", "response_format": "wav"}
 HEARD = {
     "files": {"file": ("a.wav", sounds.file("wav", sounds.chirp(SECONDS)))},
@@ -39,7 +40,7 @@ def test_every_kind_is_charged_and_counted(running_daemon: RunDaemon) -> None:
     """Given a key of few tokens for each kind, when it has asked once, then it has to wait, and metrics say why."""
     models = [
         model("vectors", "qwen3_embedding"), model("order", "bert_reranker"),
-        model("mouth", "pocket_tts"), model("ears", "whisper"),
+        model("mouth", "pocket_tts"), model("ears", "whisper"), model("turbo", "z_image_turbo"),
     ]  # fmt: skip
     daemon = running_daemon(
         {"models": models, "hub": False, "server": {"api_key": OWN["x-api-key"]}}
@@ -49,6 +50,7 @@ def test_every_kind_is_charged_and_counted(running_daemon: RunDaemon) -> None:
         "ollama": ("/api/embed", {"json": OLLAMA}),
         "ranker": ("/v1/rerank", {"json": RANK}),
         "speaker": ("/v1/audio/speech", {"json": SPEECH}),
+        "painter": ("/v1/images/generations", {"json": PICTURE}),
         "listener": ("/v1/audio/transcriptions", HEARD),
     }
     answers = {}
@@ -66,6 +68,8 @@ def test_every_kind_is_charged_and_counted(running_daemon: RunDaemon) -> None:
     assert counted["embedder"] == {"vectors": (read, 0)} and read > 2
     assert counted["ollama"] == {"vectors": (answers["ollama"].json()["prompt_eval_count"], 0)}
     assert counted["ranker"] == {"order": (answers["ranker"].json()["usage"]["total_tokens"], 0)}
+    usage = answers["painter"].json()["usage"]
+    assert counted["painter"] == {"turbo": (usage["input_tokens"], usage["output_tokens"])}
     assert counted["speaker"] == {"mouth": (3, 100)}  # 4.96 seconds are made of three words
     ((heard, _),) = counted["listener"].values()
     assert heard == 10 * SECONDS

@@ -20,6 +20,7 @@ from mlxd.workers.api.wire import EventStream, encode, json_response, unless_gon
 from mlxd.workers.drawing import files
 from mlxd.workers.drawing.easel import Easel
 from mlxd.workers.drawing.picture import Draw, Part, Picture, Pixels, Preview, Step
+from mlxd.workers.engine import account
 from mlxd.workers.jobs.desk import Desk
 
 GENERATIONS = "/v1/images/generations"
@@ -75,11 +76,11 @@ async def _answer(request: Request, body: wire.ImagesRequest, ask: Draw) -> Resp
     easel: Easel = request.app.state.easel
     sheet = _Sheet(body, ask, easel.patches(ask), _KINDS[request.url.path])
     if not body.stream:
-        pictures = await unless_gone(request, lambda: _drawn(desk, ask))
+        pictures = await unless_gone(request, lambda: _drawn(desk, ask, sheet))
         return json_response(await sheet.response(pictures))
     stack = AsyncExitStack()
     try:
-        parts = stack.enter_context(desk.job(ask))
+        parts = sheet.charged(stack.enter_context(desk.job(ask)))
         # What fails at once has a status of its own: the answer begins with the first step.
         first = await unless_gone(request, lambda: _first(parts))
     except BaseException:
@@ -88,9 +89,9 @@ async def _answer(request: Request, body: wire.ImagesRequest, ask: Draw) -> Resp
     return EventStream(_events(first, parts, sheet, request.url.path), stack)
 
 
-async def _drawn(desk: Desk[Draw, Part], ask: Draw) -> list[Picture]:
+async def _drawn(desk: Desk[Draw, Part], ask: Draw, sheet: "_Sheet") -> list[Picture]:
     with desk.job(ask) as parts:
-        return [part async for part in parts if isinstance(part, Picture)]
+        return [part async for part in sheet.charged(parts) if isinstance(part, Picture)]
 
 
 async def _first(parts: AsyncIterator[Part]) -> Part:
@@ -119,6 +120,21 @@ class _Sheet:
         self._size = f"{ask.width}x{ask.height}"
         self._patches = patches
         self._kind = kind
+        self._owner = account.current()
+
+    async def charged(self, parts: AsyncIterator[Part]) -> AsyncGenerator[Part]:
+        """Yield the parts, and have whoever asked pay: by the step, for one may leave before the last."""
+        finished = 0
+        async for part in parts:
+            match part:
+                case Step(_, done, steps):
+                    drawn = self._patches * done // steps
+                    self._owner.output_tokens = self._patches * finished + drawn
+                case Picture(prompt_tokens=tokens):
+                    finished += 1
+                    self._owner.input_tokens = tokens
+                    self._owner.output_tokens = self._patches * finished
+            yield part
 
     async def response(self, pictures: Sequence[Picture]) -> wire.ImagesResponse:
         """Return the answer with all pictures."""

@@ -117,5 +117,6 @@ class Accounting:
             await self._app(scope, heard, said)
         finally:
             report: Callable[[Used], None] | None = getattr(scope["app"].state, "report", None)
-            if report is not None and (account.name or account.input_tokens):
+            used = account.input_tokens or account.output_tokens
+            if report is not None and (account.name or used):
                 report(account.used())
