@@ -27,7 +27,10 @@ _HEADER = ("NAME", "KIND", "SIZE", "ABOUT")
 @click.option("--all", "everything", is_flag=True, help="Those that do not fit, too.")
 @click.pass_obj
 def recommend(session: Session, kind: str | None, memory: str | None, everything: bool) -> None:
-    """Show models that this machine's memory holds, the largest first. Needs no daemon, opens no connection."""
+    """Show models that this machine's memory holds, the largest first. Needs no daemon, opens no connection.
+
+    The list is mlxd's own, put together by hand, and says how old it is; sizes are estimates until a model is pulled.
+    """
     from mlxd.config.recommended import read
     from mlxd.supervisor.downloads_fit import budget, fits
 
@@ -36,14 +39,22 @@ def recommend(session: Session, kind: str | None, memory: str | None, everything
     def holds(one: "Recommended") -> bool:
         return fits(one.weights_bytes, room)
 
-    wanted = [one for one in read() if kind in (None, one.kind)]
+    known = read()
+    wanted = [one for one in known.models if kind in (None, one.kind)]
     shown = wanted if everything else choose(wanted, holds)
     if session.json:
-        data = [{**msgspec.to_builtins(one), "fits": holds(one)} for one in shown]
-        session.out.json({"budget_bytes": room, "data": data})
+        data = [
+            {**msgspec.to_builtins(one), "weights_bytes": one.weights_bytes, "fits": holds(one)}
+            for one in shown
+        ]
+        as_of = known.as_of.isoformat()
+        session.out.json({"as_of": as_of, "budget_bytes": room, "data": data})
         return
     session.out.table(_HEADER, rows(shown, holds))
     session.out.note(f"budget for models: {format_size(room)}; `mlxctl pull NAME` gets one")
+    session.out.note(
+        f"a list of our own, as of {known.as_of}; sizes are estimates, `mlxctl pull NAME --dry-run` asks the hub"
+    )
 
 
 def choose(
