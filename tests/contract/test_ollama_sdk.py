@@ -6,6 +6,7 @@ from typing import Any
 
 import ollama
 import pytest
+from conftest import RunDaemon
 from ollama import AsyncClient, ResponseError
 from pydantic import BaseModel
 from support.app_server import serving
@@ -13,6 +14,7 @@ from support.daemon import Daemon
 from support.front import MODEL, running_front
 from support.ollama_calls import CALL, TOOL, USER, WITHIN
 from support.scripted_engine import ScriptedEngine
+from support.tiny_models import folder
 from support.tokenizers import CHATML, byte_tokenizer
 
 from mlxd.protocol.errors import InsufficientMemory, MlxdError, QueueFull, WorkerDied
@@ -211,3 +213,51 @@ async def test_the_embedded_model_answers_the_client_through_a_daemon(
         assert formatted.done_reason == "length" or Sum.model_validate_json(
             formatted.message.content or ""
         )
+
+
+async def test_a_tool_loop_with_the_embedded_model_ends_with_an_answer(
+    shared_daemon: Daemon,
+) -> None:
+    def get_weather(city: str) -> str:
+        """Say what the weather is.
+
+        Args:
+          city: Where.
+        """
+        return f"18 degrees and sunny in {city}"
+
+    messages: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
+    asked: Any = {"tools": [get_weather], "think": False, "options": {"temperature": 0}}
+    async with AsyncClient(shared_daemon.url, timeout=60) as sdk:
+        answer = await sdk.chat("demo", messages, **asked)
+        (call,) = answer.message.tool_calls or []
+        assert (call.function.name, call.function.arguments) == ("get_weather", {"city": "Paris"})
+        result = get_weather(**call.function.arguments)
+        messages += [
+            answer.message,
+            {"role": "tool", "content": result, "tool_name": "get_weather"},
+        ]
+        last = await sdk.chat("demo", messages, **asked)
+    assert not last.message.tool_calls and "18" in (last.message.content or "")
+
+
+async def test_a_model_that_cannot_think_says_so(running_daemon: RunDaemon) -> None:
+    entry = {"id": "plain", "source": str(folder("llama"))}
+    daemon = running_daemon({"models": [entry], "hub": False})
+    short: Any = {"options": {"num_predict": 3}}
+    async with AsyncClient(daemon.url, timeout=60) as sdk:
+        assert "thinking" not in ((await sdk.show("plain")).capabilities or [])
+        for think in (True, "high"):
+            for stream in (False, True):
+                with pytest.raises(
+                    ResponseError, match='"plain" does not support thinking'
+                ) as caught:
+                    answer = await sdk.chat("plain", [USER], think=think, stream=stream, **short)
+                    async for _ in answer:
+                        pass
+                assert caught.value.status_code == 400
+        with pytest.raises(ResponseError, match="does not support thinking"):
+            await sdk.generate("plain", "hi", think=True, **short)
+        for think in (None, False):
+            assert (await sdk.chat("plain", [USER], think=think, **short)).done
+        assert (await sdk.chat("demo", [USER], think=True, **short)).message.thinking

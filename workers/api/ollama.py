@@ -33,6 +33,7 @@ async def chat(request: Request) -> Response:
     """Answer `POST /api/chat`."""
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode_chat(await request.body())
+    _check_think(pipeline, body)
     asked = translate_chat(
         body, callable_here=pipeline.reads_calls, defaults=pipeline.model.spec.sampling
     )
@@ -47,6 +48,7 @@ async def generate(request: Request) -> Response:
     """Answer `POST /api/generate`; a model without a chat template reads the prompt as it is, as a raw one."""
     pipeline: Pipeline = request.app.state.pipeline
     body = wire.decode_generate(await request.body())
+    _check_think(pipeline, body)
     asked = translate_generate(
         body,
         has_template=pipeline.model.tokenizer.has_chat_template,
@@ -144,6 +146,13 @@ def _template_options(think: ollama_fields.Think | None) -> dict[str, object]:
     if isinstance(think, str):
         return template_options(think, None, field="think")
     return {} if think is None else {"enable_thinking": think}
+
+
+def _check_think(pipeline: Pipeline, body: ollama_fields.SharedFields) -> None:
+    """Raise InvalidRequest, in the words that Ollama's clients know, where a model shall think that cannot."""
+    if body.think and not pipeline.thinks:
+        name = pipeline.model.spec.model_id
+        raise InvalidRequest(f'"{name}" does not support thinking', field="think")
 
 
 async def _answer(

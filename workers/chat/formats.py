@@ -36,6 +36,8 @@ class AnswerFormat(Protocol):
 
     reads_calls: bool
     """Tools may be offered."""
+    reads_thoughts: bool
+    """Reasoning is told from the answer."""
     thinking_marks: tuple[int, int] | None
     """The tokens that open and close a block of reasoning, None where no single ones do."""
 
@@ -67,6 +69,7 @@ class MarkedFormat:
 
     def __init__(self, tokenizer: Any) -> None:
         thinks, self.reads_calls = tokenizer.has_thinking, tokenizer.has_tool_calling
+        self.reads_thoughts = bool(thinks)
         self._tokenizer = tokenizer
         self._markup = Markup(
             think_start=tokenizer.think_start if thinks else "",
@@ -119,6 +122,7 @@ class HarmonyFormat:
     """Read channels."""
 
     reads_calls = True
+    reads_thoughts = True
     thinking_marks: tuple[int, int] | None = None
 
     def opened_by(self, prompt: str) -> bool:

@@ -137,6 +137,11 @@ class Pipeline:
         """Say whether tools may be offered to the model."""
         return self.writer.format.reads_calls
 
+    @property
+    def thinks(self) -> bool:
+        """Say whether the model can be asked to reason."""
+        return self.writer.format.reads_thoughts or self.writer.traits.thinking_switch
+
     async def chat(self, request: ChatRequest) -> Answers:
         """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
         fitted = await self._shortening.fit(request)
