@@ -11,6 +11,7 @@ WRITERS: Final[dict[str, str]] = {
     "whisper_bare": "models.whisper",
     "z_image": "models.drawing",
     "z_image_turbo": "models.drawing",
+    "moss_image": "models.moss_image",
     **dict.fromkeys(
         ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
     ),

@@ -136,8 +136,9 @@ class Flux2:
 
 def _has_encoder(folder: Path) -> bool:
     """Tell whether the folder has what turns pictures into latents; a conversion may have left it out."""
-    return any(
-        key.startswith("encoder.")
-        for file in folder.glob("vae/*.safetensors")
-        for key in mx.load(str(file))
-    )
+    for file in folder.glob("vae/*.safetensors"):
+        found = mx.load(str(file))
+        assert isinstance(found, dict)
+        if any(key.startswith("encoder.") for key in found):
+            return True
+    return False

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
     "Flux2KleinPipeline": ("mlxd.workers.drawing.flux2", "Flux2"),
+    "MOSSImagePipeline": ("mlxd.workers.drawing.moss_image", "MossImage"),
     "ZImagePipeline": ("mlxd.workers.drawing.z_image", "ZImage"),
 }
 """The pipeline that model_index.json names -> the module and class of its family."""

@@ -12,13 +12,14 @@ from support.tiny_models import folder
 
 @pytest.fixture(scope="session")
 def drawing_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
-    """Give a daemon with a model that takes guidance, one that was distilled to do without, and one that writes."""
+    """Give a daemon with three models that draw, one of them distilled to do without guidance, and one that writes."""
     with ExitStack() as stack:
         home = Home(tmp_path_factory.mktemp("images") / "home")
         stack.callback(home.remove)
         models = [
             {"id": "brush", "source": str(folder("z_image"))},
             {"id": "turbo", "source": str(folder("z_image_turbo"))},
+            {"id": "moss", "source": str(folder("moss_image"))},
             {"id": "pen", "source": str(folder("qwen3"))},
         ]
         home.configure(

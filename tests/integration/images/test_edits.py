@@ -110,6 +110,12 @@ def test_what_an_edit_does_not_have_is_refused_by_name(
     assert refused.json()["error"]["param"] == field
 
 
+def test_a_family_that_edits_nothing_says_so(sdk: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="edits no pictures") as refused:
+        sdk.images.edit(model="moss", image=file(), prompt="A blue square")
+    assert refused.value.param == "model"
+
+
 def test_an_edit_is_a_form(http: httpx.Client) -> None:
     refused = http.post(PATH, json={"model": "turbo", "prompt": "A blue square"})
     assert refused.status_code == 400 and "multipart/form-data" in refused.text

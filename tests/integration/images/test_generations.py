@@ -73,6 +73,16 @@ def test_a_distilled_model_draws_without_guidance_what_mlx_vlm_draws(sdk: openai
     assert np.array_equal(pixels(answer.data[0].b64_json), drawn("z_image_turbo", **FEW))
 
 
+@pytest.mark.parametrize("options", [{"guidance": 1.0}, {"negative_prompt": "blue"}])
+def test_another_family_draws_what_mlx_vlm_draws(
+    options: dict[str, Any], sdk: openai.OpenAI
+) -> None:
+    answer = ask(sdk, "moss", **options, steps=2)
+    extra = {name: options.pop(name) for name in ("negative_prompt",) if name in options}
+    theirs = drawn("moss_image", seed=7, steps=2, **options, extra=extra)
+    assert np.array_equal(pixels(answer.data[0].b64_json), theirs)
+
+
 def test_seeds_and_prompts_make_pictures_different_and_nothing_else_does(
     sdk: openai.OpenAI,
 ) -> None:

@@ -30,7 +30,7 @@ _TRANSFORMER: dict[str, Any] = {
     "num_layers": 1, "num_single_layers": 1, "attention_head_dim": 16, "num_attention_heads": 2,
     "joint_attention_dim": 96, "axes_dims_rope": (4, 4, 4, 4),
 }  # fmt: skip
-SIZE = {"width": 32, "height": 48}
+SIZE: dict[str, Any] = {"width": 32, "height": 48}
 
 
 @pytest.fixture(autouse=True, params=["flux2-klein-4b", "flux2-klein-9b-kv"])
@@ -72,7 +72,7 @@ def made(small: str, tmp_path: Path) -> Iterator[Path]:
 
 
 def ask(**more: Any) -> Draw:
-    known = {"prompt": "A fox", "seeds": (3,), "steps": 3, "guidance": 1.0, **SIZE}
+    known: dict[str, Any] = {"prompt": "A fox", "seeds": (3,), "steps": 3, "guidance": 1.0, **SIZE}
     return Draw(**(known | more))
 
 
