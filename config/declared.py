@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mlxd.config import model_folder
+from mlxd.config import kv_cache, model_folder
 from mlxd.config.hub_cache import HubCache
 from mlxd.config.model_folder import SERVED, ModelFolder
 from mlxd.config.settings import Defaults, ModelEntry, PromptCache, Settings
 from mlxd.config.spec import ModelSpec, Origin
-from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.generation import KvCache, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 T = TypeVar("T")
@@ -81,6 +81,7 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         trusted=entry.trust_remote_code,
     )
     parts = _parts(entry, hub)
+    kept = _kept(entry)
     return dataclasses.replace(
         found,
         pin=entry.pin,
@@ -89,6 +90,7 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         context_length=_first(entry.context_length, found.context_length),
         overflow=_first(entry.overflow, found.overflow),
         prompt_cache=_prompt_cache(entry.prompt_cache or PromptCache(), settings.defaults),
+        kv_cache=kept,
         sampling=entry.sampling or SamplingDefaults(),
         system_prompt=entry.system_prompt,
         chat_template=parts.chat_template,
@@ -96,9 +98,15 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         draft_model=parts.draft.path if parts.draft else None,
         prompt_lookup=entry.prompt_lookup,
         weights_bytes=found.weights_bytes + (parts.draft.weights_bytes if parts.draft else 0),
-        kv_bytes_per_token=_growth(found.kv_bytes_per_token, parts.draft),
+        kv_bytes_per_token=_growth(kv_cache.in_memory(found.kv_bytes_per_token, kept), parts.draft),
         error=found.error or _wrong_entry(entry, parts, found.kind),
     )
+
+
+def _kept(entry: ModelEntry) -> KvCache | None:
+    if entry.kv_cache is None or entry.kv_cache == KvCache():
+        return None
+    return entry.kv_cache.resolved()
 
 
 def _growth(own: int | None, draft: ModelFolder | None) -> int | None:
@@ -114,6 +122,10 @@ def _wrong_entry(entry: ModelEntry, parts: _Parts, kind: ModelKind) -> str | Non
         problem = f"draft_model: only text models take one, and this one is of kind {kind}"
     if problem is None and entry.prompt_lookup and kind not in _WRITES:
         problem = f"prompt_lookup: a model of kind {kind} writes no text to look ahead in"
+    if problem is None and entry.kv_cache is not None:
+        problem = entry.kv_cache.problem()
+        if problem is None and kind is not ModelKind.TEXT:
+            problem = f"kv_cache: only text models take it, and this one is of kind {kind}"
     return problem and f"model {entry.id}: {problem}"
 
 

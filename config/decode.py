@@ -60,7 +60,7 @@ def _decode(value: object, kind: inspect.Type, path: KeyPath) -> object:
                 raise _wrong("a list", value, path)
             return tuple(_decode(v, kind.item_type, (*path, i)) for i, v in enumerate(value))
         case inspect.LiteralType():
-            if value not in kind.values:
+            if not any(value == known and type(value) is type(known) for known in kind.values):
                 raise _wrong("one of " + ", ".join(map(str, kind.values)), value, path)
         case inspect.StrType():
             _check_text(value, path)

@@ -1,6 +1,9 @@
 """Read from config.json what one token of a conversation takes in a model's cache."""
 
+import math
 from collections.abc import Mapping
+
+from mlxd.protocol.generation import KvCache
 
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 _BYTES = 2
@@ -25,6 +28,14 @@ def bytes_per_token(config: Mapping[str, object]) -> int | None:
         return None
     size = layers * width * _BYTES
     return size if size <= _MOST else None
+
+
+def in_memory(per_token: int | None, options: KvCache | None) -> int | None:
+    """Return what a token takes where the cache is quantized: the numbers, and a scale and a bias of each group."""
+    if per_token is None or options is None or not options.bits or not options.group_size:
+        return per_token
+    share = options.bits / 8 / _BYTES + 2 / options.group_size
+    return math.ceil(per_token * share)
 
 
 def _attending(config: Mapping[str, object]) -> int | None:

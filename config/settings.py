@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from mlxd.protocol.generation import Overflow, SamplingDefaults
+from mlxd.protocol.generation import KvCache, Overflow, SamplingDefaults
 
 Seconds = Annotated[float, Meta(extra={"unit": "duration"})]
 """Written as 30, "90s", "10m" or -1."""
@@ -166,6 +166,8 @@ class ModelEntry(Section, frozen=True, kw_only=True):
     """What is done to a conversation that is longer than the window."""
     prompt_cache: PromptCache | None = None
     """Bytes its finished prompts may keep."""
+    kv_cache: KvCache | None = None
+    """How it keeps what it has read, where that is to take less memory."""
     sampling: SamplingDefaults | None = None
     """What a request gets that leaves a field out."""
     system_prompt: Name | None = None

@@ -7,7 +7,7 @@ from typing import Literal
 from mlxd.config.model_folder import SERVED
 from mlxd.config.settings import PromptCache
 from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
-from mlxd.protocol.generation import Overflow, SamplingDefaults
+from mlxd.protocol.generation import KvCache, Overflow, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 Origin = Literal["config", "hub", "embedded"]
@@ -51,8 +51,17 @@ class ModelSpec:
     prompt_cache: PromptCache = PromptCache()
     """What it may take to remember prompts; nothing where no bytes are named."""
     overflow: Overflow = "error"
+    kv_cache: KvCache | None = None
     sampling: SamplingDefaults = SamplingDefaults()
     system_prompt: str | None = None
+
+    @property
+    def kept_length(self) -> int | None:
+        """Tokens that its cache holds at the most, all requests together; None: nothing is known of a bound."""
+        options = self.kv_cache
+        if options is None or not options.max_tokens or not options.is_serial:
+            return self.context_length
+        return min(options.max_tokens, self.context_length or options.max_tokens)
 
     def check(self) -> None:
         """Raise the error a request for this model gets, if it cannot be served."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mlxd.protocol.generation import Overflow, SamplingDefaults
+from mlxd.protocol.generation import KvCache, Overflow, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
 
@@ -38,6 +38,8 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What a conversation begins with that has no system message of its own."""
     overflow: Overflow = "error"
     """What is done to a conversation that is too long."""
+    kv_cache: KvCache | None = None
+    """How its state is kept, with nothing left open; None: as the model's architecture does by itself."""
     adapter: str | None = None
     draft_model: str | None = None
     """Folder of a smaller model that guesses ahead."""

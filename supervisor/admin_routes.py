@@ -136,6 +136,10 @@ class Admin:
             "weights_bytes": spec.weights_bytes,
             "source": spec.source,
         }
+        if spec.kv_cache is not None:
+            entry |= {"kv_cache": str(spec.kv_cache), "disabled": spec.kv_cache.disables()}
+        if spec.overflow != "error":
+            entry["overflow"] = spec.overflow
         return entry if spec.error is None else {**entry, "error": spec.error}
 
     def _check_models(self) -> Mapping[str, object]:

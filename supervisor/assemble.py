@@ -196,6 +196,7 @@ def _worker_specs(
             context_length=spec.context_length,
             chat_template=spec.chat_template,
             overflow=spec.overflow,
+            kv_cache=spec.kv_cache,
             sampling=spec.sampling,
             system_prompt=spec.system_prompt,
             adapter=str(spec.adapter) if spec.adapter else None,

@@ -103,7 +103,7 @@ class Budget:
     def need(self, spec: ModelSpec, budget: int) -> int:
         """Return what to have free before the model is started."""
         kept = spec.prompt_cache.memory or 0
-        size = Size(spec.weights_bytes, spec.kv_bytes_per_token, spec.context_length, kept)
+        size = Size(spec.weights_bytes, spec.kv_bytes_per_token, spec.kept_length, kept)
         return need(size, self._costs.of(spec), budget)
 
     def cost(self, spec: ModelSpec) -> Cost | None:

@@ -3,7 +3,7 @@
 import functools
 import itertools
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import mlx.core as mx
 from support import tiny_models
 
 from mlxd.protocol.errors import MlxdError
+from mlxd.protocol.generation import KvCache
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine import batch as batches
@@ -32,14 +33,25 @@ STEPS = 20_000
 
 
 @functools.cache
-def lane(kind: str, *options: str, max_batch: int = 32, context_length: int = 4096) -> Lane:
+def lane(
+    kind: str,
+    *options: str,
+    max_batch: int = 32,
+    context_length: int = 4096,
+    kv_cache: KvCache | None = None,
+) -> Lane:
     """Return a tiny model as the loop wants it; nothing ends an answer but its length."""
     from mlxd.workers.kinds import text
 
     mx.disable_compile()
     folder = tiny_models.folder(kind, *options)
     spec = WorkerSpec(
-        model_id=kind, kind=ModelKind.TEXT, path=str(folder), socket="", max_batch=max_batch
+        model_id=kind,
+        kind=ModelKind.TEXT,
+        path=str(folder),
+        socket="",
+        max_batch=max_batch,
+        kv_cache=kv_cache,
     )
     model, _ = text.build(folder, spec)
     mx.eval(model)
@@ -167,3 +179,21 @@ def teacher_forced(lane: Lane, tokens: list[int]) -> mx.array:
     cache = None
     logits = lane.model(mx.array([tokens]), cache=cache)[0].astype(mx.float32)
     return logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+
+
+class Failing:
+    """Wrap a model; `fails` sees the tokens of each forward pass and says whether it raises."""
+
+    def __init__(self, model: Any, fails: Callable[[mx.array], bool]) -> None:
+        self._model = model
+        self._fails = fails
+        self.layers = model.layers
+        if hasattr(model, "make_cache"):
+            self.make_cache = model.make_cache
+
+    def __call__(self, tokens: mx.array, *, cache: list[Any] | None) -> mx.array:
+        """Return the logits, or raise."""
+        if self._fails(tokens):
+            raise RuntimeError("planted")
+        logits: mx.array = self._model(tokens, cache=cache)
+        return logits

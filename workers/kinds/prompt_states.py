@@ -32,7 +32,8 @@ def _disk(spec: WorkerSpec) -> DiskTier | None:
         return None
     adapter = Path(spec.adapter) if spec.adapter else None
     try:
-        name = fingerprint(Path(spec.path), adapter=adapter, extra=[spec.chat_template or ""])
+        extra = [spec.chat_template or "", *([str(spec.kv_cache)] if spec.kv_cache else [])]
+        name = fingerprint(Path(spec.path), adapter=adapter, extra=extra)
         folder = claim(Path(spec.prompt_cache_folder), spec.model_id, name)
         return DiskTier(folder, name, spec.prompt_cache_disk)
     except OSError as error:

@@ -18,7 +18,7 @@ from mlxd.workers import limits, tokenizer, weights
 from mlxd.workers.api import app
 from mlxd.workers.chat.sight import Sight
 from mlxd.workers.engine import batch as batches
-from mlxd.workers.engine import detokenize, scheduler
+from mlxd.workers.engine import detokenize, kv_options, scheduler
 from mlxd.workers.engine.handle import Engine
 from mlxd.workers.engine.inbox import Leave
 from mlxd.workers.engine.lane import Lane, Outlets
@@ -130,7 +130,8 @@ def assembled(spec: WorkerSpec, around: Surroundings, read: Loaded) -> Text:
     words.eos_token_ids = ends
     room = _for_caches(around.granted.memory, size)
     kept = share(spec.prompt_cache_memory, room)
-    lane = speak(explore(model, spec, window, ends, room - kept))
+    with kv_options.named(spec.kv_cache):
+        lane = speak(explore(model, spec, window, ends, room - kept))
     lane = replace(lane, speculation=drafting.speculation(spec, lane, draft))
     reuse = prompt_states.open(spec, batches.new_cache(model), kept)
     log.info(
@@ -159,6 +160,12 @@ def build(folder: Path, spec: WorkerSpec) -> tuple[Any, dict[str, Any]]:
         if limits.is_out_of_memory(error):
             raise
         raise ModelLoadFailed(f"{spec.path}: {error}") from error
+    if spec.kv_cache is not None:
+        kv_options.apply(model, spec.kv_cache)
+        log.warning(
+            "the cache keeps %s, which switches off: %s model=%s",
+            spec.kv_cache, "; ".join(spec.kv_cache.disables()), spec.model_id,
+        )  # fmt: skip
     return model, config
 
 

@@ -37,6 +37,8 @@ def load(spec: WorkerSpec, around: Surroundings) -> text.Text:
         weights.refuse_auto_map(folder)
     if spec.adapter:
         raise ModelLoadFailed(f"{spec.path}: adapters of models that see are not supported")
+    if spec.kv_cache:
+        raise ModelLoadFailed(f"kv_cache: {spec.path}: not supported for models that see")
     template = spec.chat_template or chat_template(folder)
     loading = text.TokenizerThread(msgspec.structs.replace(spec, chat_template=template))
     model = build(folder, spec)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from mlxd.config.kv_cache import bytes_per_token
+from mlxd.config.kv_cache import bytes_per_token, in_memory
+from mlxd.protocol.generation import KvCache
 
 QWEN3_8B = {
     "num_hidden_layers": 36, "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128,
@@ -35,3 +36,20 @@ QWEN3_8B = {
 )  # fmt: skip
 def test_what_a_token_takes(config: dict[str, object], size: int | None) -> None:
     assert bytes_per_token(config) == size
+
+
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        (None, 1024),
+        (KvCache(max_tokens=64), 1024),
+        (KvCache(bits=8), 512 + 32),
+        (KvCache(bits=4), 256 + 32),
+        (KvCache(bits=8, group_size=32), 512 + 64),
+        (KvCache(bits=4, group_size=128), 256 + 16),
+    ],
+)
+def test_what_it_takes_where_the_cache_is_quantized(options: KvCache | None, size: int) -> None:
+    resolved = options.resolved() if options is not None else None
+    assert in_memory(1024, resolved) == size
+    assert in_memory(None, resolved) is None

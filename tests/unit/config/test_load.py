@@ -192,6 +192,12 @@ def test_a_folder_is_made_absolute_and_a_hub_id_left_alone(
         ("models: [{id: a, sampling: {presence_penalty: true}}]",
          "config.yaml:1: models[0].sampling.presence_penalty: expected a number of at least -2 and at most 2, "
          "got true"),
+        ("models: [{id: a, kv_cache: {bits: 5}}]",
+         "config.yaml:1: models[0].kv_cache.bits: expected one of 4, 8, got 5"),
+        ("models: [{id: a, kv_cache: {bits: 8.0}}]",
+         "config.yaml:1: models[0].kv_cache.bits: expected one of 4, 8, got 8.0"),
+        ("models: [{id: a, overflow: cut}]",
+         'config.yaml:1: models[0].overflow: expected one of error, summarize, truncate, got "cut"'),
         ("models: [{id: a, sampling: {temperatur: 1}}]",
          "config.yaml:1: models[0].sampling.temperatur: unknown key; did you mean temperature?"),
         ("defaults: {max_batch: 0}",
