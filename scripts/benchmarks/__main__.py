@@ -16,6 +16,7 @@ NAMES = {
     "prefill": "what a stream feels while a prompt of 4,096 tokens joins, and what that feels of the stream",
     "cache": "a conversation turn by turn, and after its worker was unloaded, with and without the disk tier",
     "mixed": "short requests among long ones",
+    "speculate": "one row with tokens guessed ahead and without, by drafts and by repetition",
     "floor": "the engine's loop without HTTP, against a plain argmax loop and mlx_lm.server's",
     "swap": "request to first token of a cold model, with and without standby, against the floor",
     "router": "what the supervisor adds to talking to the worker itself",

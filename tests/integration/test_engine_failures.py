@@ -1,12 +1,10 @@
 """A row that fails fails alone; a batch that fails takes nobody else along (promises B5, E6, E7)."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import mlx.core as mx
 import pytest
-from support.engine_rig import Rig, alone, lane, prompt, request
+from support.engine_rig import Failing, Rig, alone, lane, prompt, request
 
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
@@ -18,23 +16,6 @@ POISON = 1535
 
 def clean(length: int, seed: int) -> tuple[int, ...]:
     return prompt(length, seed, vocab=POISON)
-
-
-class Failing:
-    """Wrap a model; `fails` sees the tokens of each forward pass and says whether it raises."""
-
-    def __init__(self, model: Any, fails: Callable[[mx.array], bool]) -> None:
-        self._model = model
-        self._fails = fails
-        self.layers = model.layers
-        if hasattr(model, "make_cache"):
-            self.make_cache = model.make_cache
-
-    def __call__(self, tokens: mx.array, *, cache: list[Any] | None) -> mx.array:
-        if self._fails(tokens):
-            raise RuntimeError("planted")
-        logits: mx.array = self._model(tokens, cache=cache)
-        return logits
 
 
 def has_poison(tokens: mx.array) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from support.engine_rig import GREEDY, Rig, alone, lane, prompt, remembering, request
+from support.engine_rig import GREEDY, Failing, Rig, alone, lane, prompt, remembering, request
 
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 
@@ -78,6 +78,30 @@ def test_all_may_leave_and_nothing_is_left() -> None:
     later = rig.submit(*asked)
     rig.finish()
     check(rig, later, asked)
+
+
+def test_a_prompt_that_cannot_be_read_fails_all_that_continue_it_and_nobody_else() -> None:
+    model, poison = lane("qwen3"), 1000
+    rig = Rig(model, model=Failing(model.model, lambda tokens: bool((tokens == poison).any())))
+    clean = prompt(300, 1, vocab=poison)
+    bad = request((*clean, poison, *clean), 4)
+    uids = rig.submit(*[bad] * 3)
+    (other,) = rig.submit(request(clean, 4))
+    rig.finish()
+    assert all(rig.error(uid) is not None for uid in uids)
+    assert rig.stats().failed == 3
+    assert rig.tokens(other) == alone(model, request(clean, 4))
+
+
+def test_one_whose_reading_fails_once_leaves_the_others_to_begin_again() -> None:
+    model, fail_now = lane("qwen3"), [True]
+    rig = Rig(model, model=Failing(model.model, lambda tokens: bool(fail_now and fail_now.pop())))
+    asked = choices(3, length=100)
+    uids = rig.submit(*asked)
+    rig.finish()
+    assert rig.error(uids[0]) is not None
+    for uid, item in zip(uids[1:], asked[1:], strict=True):
+        assert rig.tokens(uid) == alone(model, item)
 
 
 def test_a_row_of_another_prompt_and_another_request_shares_nothing() -> None:

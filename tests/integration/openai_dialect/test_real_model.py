@@ -158,6 +158,21 @@ async def test_the_same_seed_gives_the_same_choices(client: httpx.AsyncClient) -
     assert alone["choices"][0]["message"]["content"] == texts[1]
 
 
+async def test_four_choices_read_their_prompt_once(client: httpx.AsyncClient) -> None:
+    async def prompt_tokens() -> int:
+        return int((await client.get("/v1/batch/stats")).json()["prompt_tokens"])
+
+    before = await prompt_tokens()
+    asked = {"model": "m", "prompt": list(range(100, 700)) * 3 + [7] * 200, "max_tokens": 5, "n": 4}
+    answer = (await client.post("/v1/completions", json=asked | {"seed": 3})).json()
+    assert answer["usage"]["prompt_tokens"] == 2000
+    assert len(answer["choices"]) == 4
+    assert await prompt_tokens() - before == 1999
+    refused = await client.post("/v1/completions", json=asked | {"best_of": 8})
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "best_of"
+
+
 async def test_a_client_that_leaves_takes_its_row_out_of_the_batch(
     client: httpx.AsyncClient,
 ) -> None:
