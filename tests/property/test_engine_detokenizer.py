@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import tiny_models
-from support.tokenizers import byte_tokenizer
+from support.tokenizers import byte_tokenizer, sentence_piece, word_piece
 
 from mlxd.workers.engine import detokenize
 from mlxd.workers.engine.detokenize import Detokenizer
@@ -22,41 +22,6 @@ TEXTS = [
     "naïve café\n\n\tmixed",
     "👩\u200d👩\u200d👧 Привет",
 ]
-
-
-def wrapped(core: Any) -> Any:
-    """Return mlx-lm's wrapper around a `tokenizers` tokenizer."""
-    transformers = importlib.import_module("transformers")
-    wrapping = importlib.import_module("mlx_lm.tokenizer_utils")
-    return wrapping.TokenizerWrapper(transformers.PreTrainedTokenizerFast(tokenizer_object=core))
-
-
-def sentence_piece(*, strip: bool) -> Any:
-    """Return a tokenizer as Llama 2's or Gemma's: words with an underscore, single bytes for everything else."""
-    core = importlib.import_module("tokenizers")
-    words = [*"abcdefghijklmnopqrstuvwxyz", *"世界éï", "▁", "▁the", "▁and", "ing", "▁▁"]
-    vocab = {"<unk>": 0} | {f"<0x{byte:02X}>": byte + 1 for byte in range(256)}
-    vocab |= {word: len(vocab) + at for at, word in enumerate(words)}
-    tokenizer = core.Tokenizer(
-        core.models.BPE(vocab=vocab, merges=[], byte_fallback=True, unk_token="<unk>")
-    )
-    tokenizer.pre_tokenizer = core.pre_tokenizers.Metaspace(prepend_scheme="never", split=False)
-    steps = [core.decoders.Replace("▁", " "), core.decoders.ByteFallback(), core.decoders.Fuse()]
-    if strip:
-        steps.append(core.decoders.Strip(" ", 1, 0))
-    tokenizer.decoder = core.decoders.Sequence(steps)
-    return wrapped(tokenizer)
-
-
-def word_piece() -> Any:
-    """Return a tokenizer whose pieces are no bytes."""
-    core = importlib.import_module("tokenizers")
-    words = ["[UNK]", "the", "cat", "##s", "##ing", "run", "##n", "!", "世", "##界", ","]
-    model = core.models.WordPiece({word: at for at, word in enumerate(words)}, unk_token="[UNK]")
-    tokenizer = core.Tokenizer(model)
-    tokenizer.pre_tokenizer = core.pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = core.decoders.WordPiece()
-    return wrapped(tokenizer)
 
 
 def real(kind: str) -> Any:

@@ -1,33 +1,13 @@
 """A worker's app over scripted tokens, served over real HTTP."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx
 import openai
 import pytest
-from support.app_server import serving
-from support.openai_responses_calls import WITHIN
-from support.scripted_engine import ScriptedEngine
-from support.tokenizers import CHATML, byte_tokenizer
+from support.scripted_app import client, script
 
-from mlxd.workers.api.app import build
-
-
-@pytest.fixture
-def script() -> Iterator[ScriptedEngine]:
-    tokenizer = byte_tokenizer(CHATML)
-    engine = ScriptedEngine(tokenizer, lambda request: tokenizer.encode("Hello, wörld 🙂"))
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
-async def client(script: ScriptedEngine) -> AsyncIterator[httpx.AsyncClient]:
-    app = build(script.model, script.engine)
-    async with serving(app) as server:
-        async with httpx.AsyncClient(base_url=server.url, timeout=WITHIN) as client:
-            yield client
-    app.state.pipeline.close()
+__all__ = ["client", "script", "sdk"]
 
 
 @pytest.fixture
