@@ -39,7 +39,7 @@ class MergedHistogram(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the one metric."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
-        for values, tally in self._tallies.items():
+        for values, tally in list(self._tallies.items()):  # another thread may add some
             buckets = list(zip(self._names, map(float, accumulate(tally.counts)), strict=True))
             family.add_metric(values, buckets, tally.sum)
         yield family

@@ -53,16 +53,17 @@ class Metrics:
 
         return both
 
-    def page(
-        self, accept: str, glance: Glance, *, models: Iterable[str], keys: Iterable[str]
-    ) -> tuple[bytes, str]:
-        """Return the page in the format that the header asks for, and its content type.
+    def look(self, glance: Glance, *, models: Iterable[str], keys: Iterable[str]) -> None:
+        """Take over what is so now.
 
         Series of models that neither run nor are among these, and of other keys, are dropped for good.
         """
         running = {model.id for model in glance.models}
         self._registry.labels.keep(running | set(models), frozenset(keys))
         self._gauges.show(glance)
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """Return the page in the format that the header asks for, and its content type; any thread may ask."""
         if _OPENMETRICS in accept.lower():
             page = openmetrics.generate_latest(self._registry.collectors)  # type: ignore[no-untyped-call]
             return page, _OPENMETRICS_TYPE

@@ -1,5 +1,6 @@
 """Serve `GET /metrics`."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -29,11 +30,13 @@ class Scrape:
     access: Access
 
     async def answer(self, request: Request) -> Response:
-        """Write the page; waits for nobody."""
-        page, content_type = self.metrics.page(
-            request.headers.get("accept", ""),
+        """Write the page; waits for no worker."""
+        self.metrics.look(
             self.status.glance(),
             models=(spec.id for spec in self.catalog.models()),
             keys=self.access.names(),
         )
+        # Thousands of lines take their time, in which streams go on.
+        accept = request.headers.get("accept", "")
+        page, content_type = await asyncio.to_thread(self.metrics.page, accept)
         return Response(page, headers={"content-type": content_type})

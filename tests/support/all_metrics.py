@@ -40,7 +40,8 @@ def samples() -> dict[str, frozenset[str]]:
         active_requests=0, queued_requests=0, pinned=False, loaded_at=None, last_used_at=None,
         expires_at=None, generation_tokens_per_second=0.0,
     )  # fmt: skip
-    page, _ = metrics.page("", Glance([running], 1, [1]), models=[_MODEL], keys=[_KEY])
+    metrics.look(Glance([running], 1, [1]), models=[_MODEL], keys=[_KEY])
+    page, _ = metrics.page("")
     return {
         sample.name: frozenset(sample.labels)
         for family in text_string_to_metric_families(page.decode())

@@ -27,7 +27,8 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def page(metrics: Metrics, accept: str = "", models: tuple[str, ...] = (MODEL,)) -> str:
-    content, _ = metrics.page(accept, Glance(), models=models, keys=("laptop",))
+    metrics.look(Glance(), models=models, keys=("laptop",))
+    content, _ = metrics.page(accept)
     return content.decode()
 
 
@@ -183,7 +184,7 @@ def test_ten_thousand_unknown_names_make_no_series() -> None:
 def test_both_formats_say_the_same() -> None:
     metrics = Metrics()
     metrics.tokens.used(MODEL, Used("", 3, 3, gaps=(1, *[0] * 16), gap_seconds=0.1))
-    text, kind = metrics.page(OPENMETRICS, Glance(), models=[MODEL], keys=[])
+    text, kind = metrics.page(OPENMETRICS)
     assert kind.startswith("application/openmetrics-text")
     found: Mapping[str, float] = {
         sample.name: sample.value
