@@ -1,5 +1,6 @@
 """Make files that are not what they say they are, or more than anybody should decode."""
 
+import functools
 import io
 import struct
 import zlib
@@ -19,6 +20,7 @@ def _chunk(content: bytes) -> bytes:
     return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))
 
 
+@functools.cache
 def bomb(side: int = 13000) -> bytes:
     """Return a small file that decodes to a gigantic picture."""
     file = io.BytesIO()
@@ -34,6 +36,7 @@ def turned(way: int) -> bytes:
     return file.getvalue()
 
 
+@functools.cache
 def hostile() -> dict[str, bytes]:
     """Return files to refuse, by what is wrong with them."""
     whole, jpeg = picture(1), picture(1, kind="JPEG")
