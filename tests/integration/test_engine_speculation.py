@@ -2,14 +2,22 @@
 
 import random
 from dataclasses import replace
+from pathlib import Path
 
+import mlx.core as mx
 import pytest
+from support import tiny_models
 from support.engine_rig import GREEDY, Rig, alone, lane, prompt, remembering, request
 from support.guessing import Prophet, guessing, outputs, with_draft, with_lookup
+from support.seeing import picture, seeing
 
+from mlxd.protocol.generation import KvCache
+from mlxd.protocol.kinds import ModelKind
+from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine.inbox import Shrink
 from mlxd.workers.engine.request import FinishReason, Sampling, TokenOutput
+from mlxd.workers.kinds import text
 from mlxd.workers.prompt_cache import caches
 
 KINDS = ("qwen3", "llama", "gemma3")
@@ -212,6 +220,39 @@ def test_states_that_cannot_be_cut_are_not_guessed_for(kind: str) -> None:
     rig, found = outputs(with_lookup(kind), item)
     assert rig.stats().speculated == 0
     assert [output.token for output in found] == alone(lane(kind), item)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_keys_and_values_in_fewer_bits_are_guessed_for_too(bits: int) -> None:
+    spec = WorkerSpec(
+        model_id="q",
+        kind=ModelKind.TEXT,
+        path=str(tiny_models.folder("qwen3", "--set", "head_dim=32")),
+        socket="",
+        kv_cache=KvCache(bits=bits, group_size=32),
+    )
+    model, _ = text.build(Path(spec.path), spec)
+    mx.eval(model)
+    plain = text.explore(model, spec, 4096, frozenset(), 1 << 40)
+    item = request(prompt(40, 18), 60, SAMPLINGS[2])
+    _, expected = outputs(plain, item)
+    known = Prophet([output.token for output in expected], wrong_every=3)
+    rig, found = outputs(guessing(plain, known), item)
+    close(found, expected)
+    assert rig.stats().accepted >= 10
+
+
+@pytest.mark.parametrize("kind", ["qwen3_vl", "smolvlm"])
+def test_a_model_that_sees_guesses_where_there_is_nothing_to_see(kind: str) -> None:
+    model = seeing(kind)
+    blind, sighted = model.request("what is this"), model.request("what is this", picture(1))
+    expected = alone(model.lane, blind)
+    rig, found = outputs(guessing(model.lane, Prophet(expected)), blind)
+    assert [output.token for output in found] == expected
+    assert rig.stats().accepted > 5
+    rig, found = outputs(guessing(model.lane, Prophet(alone(model.lane, sighted))), sighted)
+    assert [output.token for output in found] == alone(model.lane, sighted)
+    assert rig.stats().speculated == 0
 
 
 def test_a_long_prompt_is_read_by_the_draft_while_the_row_goes_on() -> None:

@@ -42,7 +42,9 @@ def load(
     stopped: Callable[[], bool],
 ) -> Drafting | None:
     """Return the model that guesses for another, None where there is none to load; raises ModelLoadFailed."""
-    if spec.draft_model is None or not _can_go_back(spec, "it", batches.new_cache(model)):
+    if not (spec.draft_model or spec.prompt_lookup):
+        return None
+    if not _can_go_back(spec, "it", batches.new_cache(model)) or spec.draft_model is None:
         return None
     folder = Path(spec.draft_model)
     config = weights.refuse_code(folder)
@@ -63,9 +65,7 @@ def load(
 def speculation(spec: WorkerSpec, lane: Lane, draft: Drafting | None) -> Speculation | None:
     """Return what guesses ahead, None where nothing does: repetitions first, they cost nothing."""
     guessers: list[Guesser] = []
-    if spec.prompt_lookup and (
-        draft is not None or _can_go_back(spec, "it", batches.new_cache(lane.model))
-    ):
+    if spec.prompt_lookup and caches.trim_limit(batches.new_cache(lane.model)):
         guessers.append(Lookup(spec.prompt_lookup))
     if draft is not None:
         guessers.append(Draft(draft.model, lane.vocab, draft.context_length))
