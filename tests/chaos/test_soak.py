@@ -236,6 +236,8 @@ def report(soak: Soak, before: int) -> None:
     print(
         f"second half: supervisor {soak_figures.growth(soak.samples) / MB:+.2f} MB, workers {workers}"
     )
+    for line in dict.fromkeys(soak.unexplained):
+        print("unexplained:", line)
     print(f"files at rest before: {before}, requests: {soak.outcomes.total()}", flush=True)
 
 

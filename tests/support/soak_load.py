@@ -57,7 +57,8 @@ def wishes(chance: random.Random) -> dict[str, Wish]:
         "unknown model": Wish(completions, chat | {"model": "org/nobody"}, "model_not_found"),
         "wrong field": Wish(completions, chat | {"temperature": "hot"}, "invalid_request"),
         "too long": Wish(
-            completions, chat | {"messages": [{"role": "user", "content": words * 2000}]},
+            completions,
+            chat | {"model": STEADY, "messages": [{"role": "user", "content": "too long " * 9000}]},
             "context_length_exceeded",
         ),
         "wrong kind": Wish("/v1/embeddings", {"model": STEADY, "input": "a"}, "invalid_request"),
