@@ -2,6 +2,7 @@ r"""Say in a schema what llguidance 1.9 gets wrong or does not know, so that wha
 
 - More than 0 and at most 0.5: it lets 0 through. Bounds that must not be reached are moved by a millionth.
 - A class of characters that holds NUL, as every `[^...]` does: it lets `"` and `\` through. NUL is taken out.
+- `\S`: it lets U+FEFF through, which is white space to ECMAScript.
 - Dates: it knows no leap years, and that there may be leap seconds. Both are said as patterns.
 """
 
@@ -59,7 +60,7 @@ def repaired(schema: Schema) -> dict[str, object]:
     whole |= _bounds(schema)
     pattern = schema.get("pattern")
     if isinstance(pattern, str):
-        whole["pattern"] = _without_nul(pattern)
+        whole["pattern"] = _as_meant(pattern)
     known = schema.get("format")
     if isinstance(known, str) and known in _FORMATS:
         del whole["format"]
@@ -72,7 +73,7 @@ def repaired(schema: Schema) -> dict[str, object]:
 def _inside(key: str, value: object) -> object:
     match value:
         case Mapping() if key in _NAMED:
-            names = (_without_nul(name) if key == "patternProperties" else name for name in value)
+            names = (_as_meant(name) if key == "patternProperties" else name for name in value)
             return dict(zip(names, (_inside("", inner) for inner in value.values()), strict=True))
         case Mapping():
             return repaired(value)
@@ -92,8 +93,8 @@ def _bounds(schema: Schema) -> dict[str, object]:
     return found
 
 
-def _without_nul(pattern: str) -> str:
-    """Return a pattern whose negated classes leave out NUL too."""
+def _as_meant(pattern: str) -> str:
+    r"""Return a pattern whose negated classes leave out NUL too, and whose `\S` the mark of byte order."""
     inside = False
 
     def written(found: re.Match[str]) -> str:
@@ -104,6 +105,8 @@ def _without_nul(pattern: str) -> str:
         elif text.startswith("[") and not inside:
             inside = True
             return text + r"\x00" if text == "[^" else text
+        elif text == r"\S" and not inside:
+            return r"[^\x00\s\x{FEFF}]"
         return text
 
     return _CLASSES.sub(written, pattern)
