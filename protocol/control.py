@@ -70,6 +70,8 @@ class Used(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
     """Part of the input that was known from earlier requests."""
     is_cancelled: bool = False
     """Whether the client left before it had the whole answer."""
+    error: str = ""
+    """Code of the error that ended an answer which had begun well."""
     first_token: float | None = None
     """Seconds from the request's arrival to the first token of its answer, the wait for the worker included."""
     gaps: tuple[int, ...] = ()

@@ -37,11 +37,18 @@ class Tokens:
             WHO,
             timing.INTER_TOKEN,
         )
+        self._failed = registry.counter(
+            "streams_failed",
+            "Answers that had begun well and that their worker ended with an error",
+            ("code", *WHO),
+        )
         registry.collectors.register(self._gaps)
         registry.labels.follow(self._gaps, WHO)
 
     def used(self, model: str, used: Used) -> None:
         """Count what one request has used."""
+        if used.error:
+            self._failed.labels(used.error, *self._labels.who(model, used.key)).inc()
         if not used.input_tokens and not used.output_tokens:
             return
         who = self._labels.who(model, used.key)

@@ -22,7 +22,7 @@ def samples() -> dict[str, frozenset[str]]:
         trace = Trace("req", model=_MODEL, key=_KEY, status=200, error=code)
         metrics.requests.ended({"path": "/v1/chat/completions"}, trace)
     metrics.requests.waited(_MODEL, _KEY, 1.0)
-    used = Used("", 2, 2, key=_KEY, cached_tokens=1, is_cancelled=True, first_token=1.0,
+    used = Used("", 2, 2, key=_KEY, cached_tokens=1, is_cancelled=True, error="x", first_token=1.0,
                 gaps=(1,), gap_seconds=0.1)  # fmt: skip
     metrics.tokens.used(_MODEL, used)
     way = [(S.STARTING, S.STOPPED), (S.LOADING, S.STARTING), (S.READY, S.LOADING), (S.DRAINING, S.READY)]  # fmt: skip

@@ -18,6 +18,7 @@ from mlxd.protocol.errors import (
     RouteNotFound,
 )
 from mlxd.workers.api.wire import json_response
+from mlxd.workers.engine import account
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +38,12 @@ def foreseen(error: Exception, path: str) -> MlxdError:
     if isinstance(error, MlxdError):
         if error.status >= 500:
             _log.warning("%s: %s: %s", path, error.code, error.message)
-        return error
-    _log.error("%s: unforeseen failure", path, exc_info=error)
-    return InternalError("something unforeseen happened; the worker's log says what")
+        shown = error
+    else:
+        _log.error("%s: unforeseen failure", path, exc_info=error)
+        shown = InternalError("something unforeseen happened; the worker's log says what")
+    account.current().error = shown.code
+    return shown
 
 
 async def on_mlxd_error(request: Request, error: Exception) -> Response:

@@ -33,6 +33,8 @@ class Account:
     gaps: Tally = field(default_factory=lambda: Tally(timing.INTER_TOKEN))
     """Seconds between tokens."""
     is_cancelled: bool = False
+    error: str = ""
+    """Code of what went wrong with it."""
     _prompts: list[tuple[int, ...]] = field(default_factory=list)
 
     @classmethod
@@ -68,6 +70,7 @@ class Account:
             key=self.key,
             cached_tokens=self.cached_tokens,
             is_cancelled=self.is_cancelled,
+            error=self.error,
             first_token=self.first_token,
             gaps=tuple(self.gaps.counts) if has_gaps else (),
             gap_seconds=self.gaps.sum,
@@ -99,7 +102,7 @@ class Accounting:
             return
         account = Account.of(Headers(scope=scope))
         _current.set(account)
-        is_answered = False
+        is_answered = is_refused = False
 
         async def heard() -> Message:
             message = await receive()
@@ -108,7 +111,9 @@ class Accounting:
             return message
 
         async def said(message: Message) -> None:
-            nonlocal is_answered
+            nonlocal is_answered, is_refused
+            if message["type"] == "http.response.start":
+                is_refused = message["status"] != 200
             if message["type"] == "http.response.body" and not message.get("more_body"):
                 is_answered = True
             await send(message)
@@ -116,6 +121,8 @@ class Accounting:
         try:
             await self._app(scope, heard, said)
         finally:
+            if is_refused:
+                account.error = ""  # its head says so
             report: Callable[[Used], None] | None = getattr(scope["app"].state, "report", None)
             used = account.input_tokens or account.output_tokens
             if report is not None and (account.name or used):

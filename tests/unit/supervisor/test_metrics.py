@@ -84,6 +84,13 @@ def test_tokens_are_added_up_by_model_and_key() -> None:
     assert value(metrics, "prompt_tokens_total", model=MODEL) == 7
 
 
+def test_a_stream_that_its_worker_ended_is_counted_by_its_code() -> None:
+    metrics = Metrics()
+    metrics.tokens.used(MODEL, Used("", 3, 1, error="internal_error"))
+    found = value(metrics, "streams_failed_total", model=MODEL, code="internal_error")
+    assert found == 1
+
+
 def test_what_was_not_used_makes_no_series() -> None:
     metrics = Metrics()
     before = page(metrics)

@@ -1,6 +1,8 @@
 """Each request is one account: what it used, how fast, and whether its client stayed."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack
 
 import pytest
 from starlette.datastructures import Headers
@@ -10,8 +12,10 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from mlxd.protocol.control import ACCOUNT, KEY, QUEUED, Used
+from mlxd.protocol.errors import QueueFull
 from mlxd.workers.api import app as apps
-from mlxd.workers.api.wire import ClientGone, unless_gone
+from mlxd.workers.api.errors import foreseen
+from mlxd.workers.api.wire import ClientGone, EventStream, unless_gone
 from mlxd.workers.engine import account
 from mlxd.workers.engine.account import Account
 
@@ -35,14 +39,33 @@ async def wait(request: Request) -> Response:
     raise ClientGone
 
 
+async def refuse(request: Request) -> Response:
+    """Use something and refuse all the same."""
+    account.current().read(PROMPT)
+    raise QueueFull("not now")
+
+
+async def fail(request: Request) -> Response:
+    """Begin well and end badly."""
+    account.current().read(PROMPT)
+
+    async def frames() -> AsyncGenerator[bytes]:
+        yield b"data: 1\n\n"
+        yield foreseen(RuntimeError("it broke"), "/fail").code.encode()
+
+    return EventStream(frames(), AsyncExitStack())
+
+
 async def nothing(request: Request) -> Response:
     """Use nothing."""
     return PlainTextResponse("done")
 
 
-async def reported(path: str, headers: dict[str, str]) -> list[Used]:
+async def reported(path: str, headers: dict[str, str], *, leaves: bool = False) -> list[Used]:
     """Return what is reported of one request."""
-    app = apps.of_routes([Route(f"/{f.__name__}", f) for f in (answer, wait, nothing)])
+    app = apps.of_routes(
+        [Route(f"/{f.__name__}", f) for f in (answer, wait, refuse, fail, nothing)]
+    )
     said: list[Used] = []
     app.state.report = said.append
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -50,7 +73,11 @@ async def reported(path: str, headers: dict[str, str]) -> list[Used]:
     given = iter([{"type": "http.request", "body": b""}])
 
     async def receive() -> Message:
-        return next(given, {"type": "http.disconnect"})
+        if (message := next(given, None)) is not None:
+            return message
+        if not leaves:
+            await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
 
     async def send(message: Message) -> None:
         await asyncio.sleep(0)
@@ -70,8 +97,15 @@ async def test_what_nobody_pays_for_is_reported_if_it_used_something() -> None:
     assert await reported("/nothing", {ACCOUNT: "id"}) == [Used("id", 0, 0)]
 
 
+async def test_an_error_after_a_good_beginning_is_reported() -> None:
+    (failed,) = await reported("/fail", {})
+    assert failed.error == "internal_error" and not failed.is_cancelled
+    (refused,) = await reported("/refuse", {})
+    assert refused == Used("", 3, 0)
+
+
 async def test_a_client_that_leaves_before_the_end_is_noted() -> None:
-    (used,) = await reported("/wait", {ACCOUNT: "id"})
+    (used,) = await reported("/wait", {ACCOUNT: "id"}, leaves=True)
     assert used.is_cancelled and used.input_tokens == 3
 
 
