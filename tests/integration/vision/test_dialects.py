@@ -161,6 +161,27 @@ def test_a_seed_says_the_same_in_every_dialect_that_knows_one(daemon: Daemon) ->
     assert chat(daemon, [BLUE], False, temperature=1.0, seed=8) != told["chat", False]
 
 
+def test_a_picture_is_seen_again_where_a_conversation_goes_on(daemon: Daemon) -> None:
+    def after(shown: bytes) -> tuple[str, str]:
+        """Return what follows where the first turn was stored, and where it is sent again."""
+        first = [
+            {"type": "input_image", "image_url": uri(shown)},
+            {"type": "input_text", "text": WORDS},
+        ]
+        begun: Any = [{"role": "user", "content": first}]
+        more: Any = [{"role": "user", "content": "And now?"}]
+        asked: dict[str, Any] = {"model": PLAIN, "temperature": 0, "max_output_tokens": LIMIT}
+        with openai.OpenAI(base_url=f"{daemon.url}/v1", api_key="none", max_retries=0) as client:
+            told = client.responses.create(input=begun, **asked)
+            on = client.responses.create(input=more, previous_response_id=told.id, **asked)
+            again: Any = [*begun, {"role": "assistant", "content": told.output_text}, *more]
+            return on.output_text, client.responses.create(input=again, **asked).output_text
+
+    stored, sent = after(RED)
+    assert stored == sent
+    assert after(BLUE)[0] != stored
+
+
 TOOL = {"name": "paint", "description": "Paint", "parameters": SCHEMA}
 PART = {"type": "image_url", "image_url": {"url": uri(RED)}}
 BLOCK = {
