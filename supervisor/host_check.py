@@ -13,7 +13,7 @@ from mlxd.supervisor import refusal
 _ANY = "*"
 _PREFLIGHT_SECONDS = "600"
 _METHODS = "GET, HEAD, POST, DELETE, OPTIONS"
-_EXPOSED = "x-request-id, retry-after"
+_EXPOSED = "x-request-id, retry-after, x-mlxd-context"
 _WILDCARD_ADDRESSES = frozenset({"", "0.0.0.0", "::"})
 
 

@@ -1,5 +1,6 @@
 """What happens to a conversation that is too long, as its model's entry says: refused, cut or summarized."""
 
+import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ WINDOW = 2000
 """Bytes, for the tokenizer knows no longer tokens."""
 SUMMARY = "They spoke of whales."
 NOTE = "x-mlxd-context"
+ENDS = ("response.completed", "response.incomplete", "message_stop")
+BRIEF = {"role": "system", "content": "Be brief."}
 Messages = list[dict[str, Any]]
 
 
@@ -54,7 +57,7 @@ async def answering(script: ScriptedEngine, policy: Overflow) -> AsyncIterator[h
 
 def talk(exchanges: int, size: int = 100) -> Messages:
     """Return a conversation with a system message; each of its messages is numbered."""
-    said: Messages = [{"role": "system", "content": "Be brief."}]
+    said: Messages = [BRIEF]
     for number in range(exchanges):
         said.append({"role": "user", "content": f"question-{number} ".ljust(size, "q")})
         said.append({"role": "assistant", "content": f"answer-{number} ".ljust(size, "a")})
@@ -111,8 +114,24 @@ async def test_truncating_keeps_the_system_message_and_the_newest_turns_that_fit
     assert stayed[:-1] == numbers(text, "answer") == [str(n) for n in range(21 - len(stayed), 20)]
     assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>")
     assert answer.headers[NOTE] == f"truncated {2 * (21 - len(stayed))} messages"
-    # Nothing of it was cut without need: one exchange more would not have fitted.
-    assert WINDOW - 50 - 300 < len(script.seen[-1].prompt) <= WINDOW - 50
+    # What went without need is less than a step and an exchange.
+    assert WINDOW - 50 - WINDOW // 8 - 500 < len(script.seen[-1].prompt) <= WINDOW - 50
+
+
+async def test_a_cut_stays_where_it_is_for_some_turns_so_that_the_prompt_cache_knows_them(
+    script: ScriptedEngine,
+) -> None:
+    said, prompts = talk(20, size=40), []
+    async with answering(script, "truncate") as client:
+        for turn in range(12):
+            assert NOTE in (await ask(client, said)).headers
+            prompts.append(prompt(script))
+            said += [{"role": "assistant", "content": f"ok {turn}"}, talk(0)[-1]]
+    again = [
+        later.startswith(earlier.removesuffix("assistant\n"))
+        for earlier, later in itertools.pairwise(prompts)
+    ]
+    assert again.count(False) <= 3
 
 
 async def test_what_fits_is_left_alone(script: ScriptedEngine) -> None:
@@ -273,6 +292,11 @@ def test_a_real_model_goes_on_and_the_daemon_passes_on_what_was_done(
             done, count, _ = answer.headers[NOTE].split()
             assert done == f"{policy}d" and 0 < int(count) < 24
         assert f": {NOTE}: {done}" in answer.text and answer.text.endswith("data: [DONE]\n\n")
+        for path in ("/v1/responses", "/v1/messages"):
+            body_here = {"model": "mine", **bodies([BRIEF, *said])[path], "stream": True}
+            lines = client.post(path, json=body_here).text.splitlines()
+            assert f": {NOTE}: {done}" in "\n".join(lines)
+            assert json.loads(lines[-2].removeprefix("data: "))["type"] in ENDS
         counted = client.post("/v1/messages/count_tokens", json=body).json()["input_tokens"]
         told = client.post("/v1/messages", json=body)
         usage = told.json()["usage"]

@@ -27,7 +27,7 @@ from mlxd.config.settings import (
     is_pattern,
 )
 from mlxd.protocol.errors import ConfigError
-from mlxd.protocol.generation import SamplingDefaults
+from mlxd.protocol.generation import KvCache, SamplingDefaults
 from mlxd.protocol.units import NEVER
 
 TEXT = st.text(
@@ -40,6 +40,13 @@ SECONDS = st.floats(min_value=0.001, max_value=1e6) | st.just(NEVER)
 SIZE = st.integers(min_value=1, max_value=10**13)
 COUNT = st.integers(min_value=1, max_value=10**6)
 OVERFLOW: st.SearchStrategy[Any] = st.sampled_from(["error", "truncate", "summarize"])
+KV_CACHE = st.builds(
+    KvCache,
+    bits=st.sampled_from([None, 4, 8]),
+    group_size=st.sampled_from([None, 32, 64, 128]),
+    max_tokens=st.none() | st.integers(16, 10**6),
+    keep=st.none() | st.integers(0, 16),
+)
 SAMPLING = st.builds(
     SamplingDefaults,
     temperature=st.none() | st.integers(0, 100_000).map(lambda n: n / 1000),
@@ -74,6 +81,7 @@ def settings(draw: st.DrawFn) -> Settings:
                 st.none() | st.builds(PromptCache, memory=st.none() | SIZE, disk=st.none() | SIZE)
             ),
             overflow=draw(st.none() | OVERFLOW),
+            kv_cache=draw(st.none() | KV_CACHE),
             sampling=draw(st.none() | SAMPLING),
             system_prompt=draw(st.none() | NAME),
             draft_model=draw(st.none() | st.just("org/small")),

@@ -14,6 +14,7 @@ from mlxd.workers.chat.overflow import (
     removals,
     removed,
     room,
+    stepped,
     stops,
 )
 from mlxd.workers.chat.request import PastCall, Role, Turn
@@ -98,6 +99,40 @@ def test_what_is_left_begins_with_a_question_where_there_is_one(
     count = removed(groups, room)
     if count and last_opening(groups) is not None:
         assert groups[kept(groups, count)[0]].opens
+
+
+@given(GROUPS, ROOM, st.integers(1, 200))
+def test_a_cut_in_steps_frees_less_than_a_step_more_than_it_must(
+    groups: list[Group], room: int, step: int
+) -> None:
+    count = removed(groups, room)
+    even = stepped(groups, count, step)
+    assert even >= count and even in stops(groups)
+    asked = last_opening(groups)
+    if even != count:
+        assert asked is not None and even <= asked
+        # The stop before it would have freed too little.
+        before = max(n for n in stops(groups) if n < even)
+        must = sum(group.tokens for group in groups[:count])
+        assert before < count or sum(group.tokens for group in groups[:before]) < must + step
+
+
+@given(GROUPS, st.integers(1, 200), st.data())
+def test_a_cut_in_steps_stays_where_it_is_while_the_conversation_grows_within_a_step(
+    groups: list[Group], step: int, data: st.DataObject
+) -> None:
+    asked = last_opening(groups)
+    possible = [n for n in stops(groups) if asked is not None and 0 < n <= asked]
+    if not possible:
+        return
+    count = data.draw(st.sampled_from(possible))
+    even = stepped(groups, count, step)
+    longer = [*groups, Group(data.draw(st.integers(0, 50)), 1, True)]
+    for more in (n for n in possible if count <= n <= even):
+        freed = sum(group.tokens for group in groups[:more])
+        least = sum(group.tokens for group in groups[:count])
+        if -(-freed // step) == -(-least // step):
+            assert even == count or stepped(longer, more, step) == even
 
 
 @given(GROUPS)

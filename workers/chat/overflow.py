@@ -8,6 +8,8 @@ from mlxd.workers.chat.request import Role, Turn
 
 ANSWER_SHARE = 4
 """One part in so many of the window is left to an answer whose length nobody limits, and at most to one that is."""
+STEPS = 8
+"""One part in so many of the window is left out at once: the next turns then begin as this one, and are known."""
 RECENT = 6
 """Messages that are never summarized."""
 
@@ -68,6 +70,20 @@ def removed(groups: Sequence[Group], room: int, least: int = 0) -> int:
     possible = stops(groups)
     fitting = (n for n in possible if n >= least and whole - freed[n] <= room)
     return next(fitting, possible[-1])
+
+
+def stepped(groups: Sequence[Group], count: int, step: int) -> int:
+    """Return how many removals at least as many as `count` free whole steps of tokens, before the last question.
+
+    Whoever needs a little more next time needs the same: a cut moves once a step and not with each turn.
+    """
+    asked = last_opening(groups)
+    if asked is None or not 0 < count <= asked:
+        return count
+    freed = [0, *accumulate(group.tokens for group in groups[:asked])]
+    wanted = -(-freed[count] // step) * step
+    possible = (n for n in stops(groups) if count <= n <= asked and freed[n] >= wanted)
+    return next(possible, count)
 
 
 def kept(groups: Sequence[Group], count: int) -> list[int]:

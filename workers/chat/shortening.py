@@ -38,7 +38,10 @@ class _Long:
     prompt: Prompt
     head: list[Turn]
     turns: list[list[Turn]]
+    lengths: list[Group]
+    """Groups by what is said in them, which is the same whatever comes after."""
     groups: list[Group]
+    """The same with what the template writes around each message, as far as that can be told."""
     room: int
 
     @property
@@ -103,7 +106,7 @@ class Shortening:
             Group(length, len(group), group[0].role is Role.USER)
             for length, group in zip(lengths, turns, strict=True)
         ]
-        long = _Long(request, prompt, head, turns, groups, room)
+        long = _Long(request, prompt, head, turns, groups, groups, room)
         stay = overflow.kept(groups, long.most)
         if len(stay) == len(groups):
             return long
@@ -132,7 +135,10 @@ class Shortening:
             more = await self._without(long, fewer)
             if not long.fits(more):
                 break
-            found = more
+            found, place = more, stops.index(fewer)
+        even = overflow.stepped(long.lengths, stops[place], max(self._window // overflow.STEPS, 1))
+        if even != stops[place]:
+            found = await self._without(long, even)
         if len(found.prompt.tokens) >= self._window:
             raise ContextLengthExceeded(len(long.prompt.tokens), self._window, "messages")
         return found
