@@ -67,6 +67,18 @@ def test_a_window_is_all_that_is_kept_and_what_is_said_is_what_mlx_lm_says(keep:
     assert rig.tokens(uid) != alone(lane("qwen3"), request(tokens, 40))
 
 
+@pytest.mark.parametrize("kind", ["qwen3", "gemma3", "hybrid"])
+def test_rows_of_a_batch_that_outgrow_their_windows_say_what_each_says_alone(kind: str) -> None:
+    kept = lane(kind, kv_cache=window(48, 0))
+    asked = [request(prompt(length, length), 60) for length in (3, 30, 47, 48, 49, 200)]
+    rig = Rig(kept)
+    uids = rig.submit(*asked[:3])
+    rig.step(20)
+    uids += rig.submit(*asked[3:])
+    rig.finish()
+    assert [rig.tokens(uid) for uid in uids] == [alone(kept, item) for item in asked]
+
+
 def test_rows_share_a_batch_unless_first_tokens_stay_or_numbers_are_quantized() -> None:
     assert lane("qwen3", kv_cache=window(64, 0)).bounds.max_batch == 32
     assert lane("qwen3", kv_cache=window(64, 4)).bounds.max_batch == 1

@@ -2,13 +2,15 @@
 
 import importlib
 import inspect
+from typing import Any
 
 import mlx.core as mx
 import pytest
 from mlx_lm.models import cache
 
+from mlxd.protocol.generation import KvCache
 from mlxd.workers import limits
-from mlxd.workers.engine import batch
+from mlxd.workers.engine import batch, kv_options
 
 BATCHES = {cache.KVCache: cache.BatchKVCache, cache.RotatingKVCache: cache.BatchRotatingKVCache}
 
@@ -52,6 +54,22 @@ def test_the_shape_of_a_cache_is_read_off_its_arrays() -> None:
     shape = batch.cache_shape([cache.CacheList(plain, state), window])
     assert shape.fixed == 5 * 4
     assert shape.growing == ((2 * 12 * 4, None), (2 * 12 * 4, 16))
+
+
+def test_a_model_that_makes_caches_is_asked_for_them() -> None:
+    class Model:
+        layers = [None, None]
+
+    model: Any = Model()
+    kv_options.apply(model, KvCache(bits=8).resolved())
+    assert [type(entry) for entry in batch.new_cache(model)] == [cache.QuantizedKVCache] * 2
+
+
+def test_the_shape_of_a_quantized_cache_counts_scales_and_biases() -> None:
+    entry = cache.QuantizedKVCache(group_size=32, bits=4)
+    entry.update_and_fetch(mx.zeros((1, 2, 1, 64)), mx.zeros((1, 2, 1, 32)))
+    # Half a byte a number, and two numbers of 4 bytes a group.
+    assert batch.cache_shape([entry]).growing == ((2 * (96 // 2 + 3 * 8), None),)
 
 
 def test_mlx_lm_wires_nothing_once_it_is_forbidden() -> None:
