@@ -207,6 +207,10 @@ def _tokens_are_those_of_the_answers(load: Load) -> None:
 
 async def _gauges_show_what_is(load: Load) -> None:
     assert await load.ask("laptop", "one") == 200
+    stats = await load.client.get("/v1/batch/stats", headers=load.headers("grafana"))
+    (batch,) = stats.json()["models"]
+    assert sum(batch["first_token_seconds"]["counts"]) == 1
+    assert sum(batch["inter_token_seconds"]["counts"]) == batch["generated_tokens"] - 1
     found = load.scrape()
     (memory,) = found["mlxd_worker_memory_bytes"]
     footprint = psutil.Process(await load.pid("one")).memory_info().rss
