@@ -119,9 +119,14 @@ def test_the_first_key_can_be_made_before_the_first_start(home: Home) -> None:
     assert home.ctl("keys", "add", "two words").returncode == 2
     listed = home.ctl("keys", "list").stdout
     assert "first" in listed and "mlxd-*" in listed and key not in listed
+    assert home.ctl("keys", "rotate", "first", "--grace", "10m").returncode == 0
+    assert ", old one " in home.ctl("keys", "list").stdout
+    wrong = home.ctl("keys", "rotate", "first", "--grace", "soon")
+    assert (wrong.returncode, "grace: expected a duration" in wrong.stderr) == (1, True)
     audit = [json.loads(line) for line in (home.log_dir / "audit.log").read_text().splitlines()]
     assert [(e["what"], e["result"]) for e in audit] == [
-        ("keys add", "ok"), ("keys add", "invalid_request"),
+        ("keys add", "ok"), ("keys add", "invalid_request"), ("keys rotate", "ok"),
+        ("keys rotate", "invalid_request"),
     ]  # fmt: skip
     assert home.ctl("keys", "revoke", "first").returncode == 0
     assert "no keys" in home.ctl("keys", "list").stdout
