@@ -11,6 +11,7 @@ import pytest
 from support import tiny_models
 from support.engine_rig import GREEDY, Rig, alone, lane, prompt, request
 from support.grammar_walk import whole
+from support.guessing import Prophet, guessing
 
 from mlxd.protocol.errors import InternalError
 from mlxd.workers.engine.grammar import CompiledGrammar, Compiler
@@ -55,6 +56,42 @@ def test_the_answer_ends_with_its_grammar_not_with_a_token_that_says_so(sampling
         assert running.reason(uid) is FinishReason.COMPLETE
         assert text(running, uid).startswith("begin ") and text(running, uid)[6:].isdigit()
         assert tokenizer().eos_token_id not in running.tokens(uid)
+
+
+@pytest.mark.parametrize("wrong_every", [0, 1, 3])
+@pytest.mark.parametrize("sampling", [GREEDY, HOT], ids=["greedy", "hot"])
+@pytest.mark.parametrize(
+    "grammar",
+    ['start: "begin " /[0-9]{3}/', "start: /[a-d]{2,30}/", r'start: "{" /"[a-z]{3,9}": [0-9]{1,9}/ "}"'],
+)  # fmt: skip
+def test_what_is_guessed_ahead_changes_nothing_about_a_grammar(
+    grammar: str, sampling: Sampling, wrong_every: int
+) -> None:
+    item = request(prompt(5, 1), 50, sampling, grammar=lark(grammar), logprobs=2)
+    plain = rig()
+    (expected,) = plain.submit(item)
+    plain.finish()
+    guesser = Prophet(plain.tokens(expected), wrong_every)
+    model = guessing(lane("qwen3"), guesser)
+    running = rig(speculation=model.speculation)
+    (uid,) = running.submit(item)
+    running.finish()
+    assert running.tokens(uid) == plain.tokens(expected)
+    assert running.reason(uid) == plain.reason(expected)
+    assert running.stats().speculated > 0
+    assert wrong_every == 1 or running.stats().accepted > 0
+
+
+def test_a_guess_that_the_grammar_forbids_is_not_taken_and_harms_nothing() -> None:
+    item = request(prompt(5, 1), 50, HOT, grammar=lark("start: /[0-9]{20}/"))
+    expected = rig()
+    (one,) = expected.submit(item)
+    expected.finish()
+    running = rig(speculation=guessing(lane("qwen3"), Prophet([3] * 60)).speculation)
+    (uid,) = running.submit(item)
+    running.finish()
+    assert running.tokens(uid) == expected.tokens(one)
+    assert running.reason(uid) is FinishReason.COMPLETE
 
 
 def test_an_answer_that_could_go_on_ends_by_the_model() -> None:

@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import mlx.core as mx
 import pytest
@@ -17,6 +18,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine.inbox import Shrink
 from mlxd.workers.engine.request import FinishReason, Sampling, TokenOutput
+from mlxd.workers.engine.thinking_budget import ThinkingBudget
 from mlxd.workers.kinds import text
 from mlxd.workers.prompt_cache import caches
 
@@ -222,8 +224,20 @@ def test_states_that_cannot_be_cut_are_not_guessed_for(kind: str) -> None:
     assert [output.token for output in found] == alone(lane(kind), item)
 
 
+@pytest.mark.parametrize("wrong_every", [0, 2])
+def test_reasoning_ends_at_its_budget_inside_of_a_guess_too(wrong_every: int) -> None:
+    width = lane("qwen3").vocab
+    budget = ThinkingBudget(tokens=9, opening=50, closing=51, is_open=True, width=width)
+    item = request(prompt(20, 19), 30, SAMPLINGS[1], grammar=budget)
+    expected = alone(lane("qwen3"), item)
+    assert expected[9] == 51
+    rig, found = outputs(guessing(lane("qwen3"), Prophet(expected, wrong_every)), item)
+    assert [output.token for output in found] == expected
+    assert rig.stats().accepted > 5
+
+
 @pytest.mark.parametrize("bits", [8, 4])
-def test_keys_and_values_in_fewer_bits_are_guessed_for_too(bits: int) -> None:
+def test_keys_and_values_in_fewer_bits_are_guessed_for_too(bits: Literal[4, 8]) -> None:
     spec = WorkerSpec(
         model_id="q",
         kind=ModelKind.TEXT,

@@ -52,6 +52,10 @@ class RowMatcher(Protocol):
         """Write one bit per token to this address, set where the token may come next."""
         ...
 
+    def copy(self) -> "RowMatcher":
+        """Return one that stands in the same place and goes its own way from here."""
+        ...
+
 
 class RowGrammar(Protocol):
     """Say what answers must look like; never changes, so requests may share it."""
@@ -88,6 +92,12 @@ class Matcher:
         """Write one bit per token to this address, set where the token may come next."""
         self._inner.unsafe_compute_mask_ptr(address, nbytes)
         self._look()
+
+    def copy(self) -> "Matcher":
+        """Return one that stands in the same place and goes its own way from here."""
+        twin = Matcher(self._inner.deep_copy(), self.width)
+        twin._taken, twin.error, twin.over = self._taken, self.error, self.over
+        return twin
 
     def _look(self) -> None:
         self.over = self._inner.is_stopped()

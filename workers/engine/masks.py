@@ -13,6 +13,30 @@ from mlxd.workers.engine.sequence import Sequence
 WORD = 32
 
 
+def unpacked(words: np.ndarray, width: int) -> mx.array:
+    """Return one truth value per logit for each line of bits."""
+    bits = (mx.array(words)[:, :, None] >> mx.arange(WORD, dtype=mx.uint32)) & 1
+    return bits.reshape(len(words), -1)[:, :width].astype(mx.bool_)
+
+
+def narrowed(logits: mx.array, row: Sequence, inputs: Rows[int], *, fresh: bool) -> mx.array:
+    """Return the logits of a row's next positions with what its grammar forbids there at minus infinity.
+
+    `inputs` are the tokens before each position, the first of them known already where it is `fresh`. Where one of them
+    is forbidden itself, nothing after it counts, and nothing is forbidden there.
+    """
+    assert row.matcher is not None
+    matcher = row.matcher.copy()
+    words = np.full((len(inputs), -(-matcher.width // WORD)), ~np.uint32(0), np.uint32)
+    for place, (line, token) in enumerate(zip(words, inputs, strict=True)):
+        if place or not fresh:
+            matcher.take(row.answered + place - fresh, token)
+        if matcher.over:
+            break
+        matcher.fill(line.ctypes.data, line.nbytes)
+    return mx.where(unpacked(words, logits.shape[-1]), logits, -mx.inf)
+
+
 class Masks:
     """Hold the matchers of the batch's rows."""
 
@@ -20,7 +44,6 @@ class Masks:
         self._rows: list[tuple[int, Sequence, RowMatcher]] = []
         self._index: mx.array | None = None
         self._words = np.zeros((0, 0), np.uint32)
-        self._shifts = mx.arange(WORD, dtype=mx.uint32)
 
     def __bool__(self) -> bool:
         return bool(self._rows)
@@ -53,8 +76,7 @@ class Masks:
         return self._forbid(logits)
 
     def _forbid(self, logits: mx.array) -> mx.array:
-        bits = (mx.array(self._words)[:, :, None] >> self._shifts) & 1
-        allowed = bits.reshape(len(self._rows), -1)[:, : logits.shape[-1]].astype(mx.bool_)
+        allowed = unpacked(self._words, logits.shape[-1])
         if self._index is None:
             return mx.where(allowed, logits, -mx.inf)
         masked = mx.where(allowed, logits[self._index], -mx.inf)

@@ -1,7 +1,8 @@
 """Let the one row that generates take several tokens in a step: guess some, have the model look at all of them at once.
 
 Each position is sampled with the key and the parameters it has without guessing, and what is taken is what was sampled:
-the text is the same, only sooner. A row with a grammar, with penalties or with pictures goes on token by token.
+the text is the same, only sooner. A row's grammar is followed through the guesses on a copy of its matcher. A row with
+penalties or with pictures goes on token by token.
 """
 
 from collections.abc import Sequence as Rows
@@ -16,6 +17,7 @@ from mlxd.workers.engine.batch import DecodeBatch, Sampled
 from mlxd.workers.engine.guesses import Guesser, places
 from mlxd.workers.engine.logprobs import Details, Logprobs
 from mlxd.workers.engine.lone import Lone
+from mlxd.workers.engine.masks import narrowed
 from mlxd.workers.engine.sampling import Sampler, is_penalised
 from mlxd.workers.engine.sequence import Sequence
 from mlxd.workers.prompt_cache import caches
@@ -66,12 +68,7 @@ class Speculation:
     ) -> list[Sampled]:
         row, width = lone.row, guessed.shape[0]
         inputs = mx.concatenate([lone.inputs, guessed.astype(mx.uint32)])
-        logits = self._model(inputs[None], cache=lone.cache)[0]
-        rows, sampler = places(row, width + 1), Sampler(self._vocab)
-        sampler.set_rows(rows)
-        sampled = sampler.sample(logits)
-        pending = Logprobs.gather(rows, logits, sampled)
-        mx.eval(inputs, sampled, *(pending.arrays if pending else ()))
+        sampled, pending = self._sampled(lone, inputs)
         known, tokens = cast(list[int], inputs.tolist()), cast(list[int], sampled.tolist())
         taken = agreeing(known[1:], tokens)
         guesser.settle(taken)
@@ -83,12 +80,26 @@ class Speculation:
             Sampled(row, token, details.get(at, nothing)) for at, token in enumerate(tokens[:taken])
         ]
         if not lone.fresh:
-            before = lone.pending.read() if lone.pending else {}
-            news.insert(0, Sampled(row, known[0], before.get(0, nothing)))
+            in_flight = lone.pending.read() if lone.pending else {}
+            news.insert(0, Sampled(row, known[0], in_flight.get(0, nothing)))
         batches.trim(lone.cache, width - taken)
         row.sampled += taken + 1
         batch.leap(sampled[taken : taken + 1], pending.at(taken) if pending else None)
         return news
+
+    def _sampled(self, lone: Lone, inputs: mx.array) -> tuple[mx.array, Logprobs | None]:
+        """Return what the model says after each of the tokens, and how likely that was, where it was asked for."""
+        logits = allowed = self._model(inputs[None], cache=lone.cache)[0]
+        if lone.row.matcher is not None:
+            mx.async_eval(logits)  # type: ignore[no-untyped-call]
+            before = cast(list[int], inputs.tolist())
+            allowed = narrowed(logits, lone.row, before, fresh=lone.fresh)
+        rows, sampler = places(lone.row, len(inputs)), Sampler(self._vocab)
+        sampler.set_rows(rows)
+        sampled = sampler.sample(allowed)
+        pending = Logprobs.gather(rows, logits, sampled)
+        mx.eval(inputs, sampled, *(pending.arrays if pending else ()))
+        return sampled, pending
 
     def _make_room(self, batch: DecodeBatch, bounds: scheduler.Bounds) -> None:
         """Let go of what the guessers hold where the rows need the memory."""
@@ -101,6 +112,6 @@ class Speculation:
 
 
 def suits(row: Sequence) -> bool:
-    """Tell whether a row's tokens depend on nothing but those before and its own keys."""
+    """Tell whether a row's next positions can be sampled side by side: they need no counts and no pictures."""
     asked = row.request
-    return row.matcher is None and asked.reading is None and not is_penalised(asked.sampling)
+    return asked.reading is None and not is_penalised(asked.sampling)

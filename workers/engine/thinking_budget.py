@@ -65,6 +65,12 @@ class BudgetMatcher:
         elif self._is_open:
             self._spent += 1
 
+    def copy(self) -> "BudgetMatcher":
+        """Return one that stands in the same place and goes its own way from here."""
+        twin = BudgetMatcher(self._budget, self._inner.copy() if self._inner is not None else None)
+        twin._taken, twin._is_open, twin._spent = self._taken, self._is_open, self._spent
+        return twin
+
     def fill(self, address: int, nbytes: int) -> None:
         """Write one bit per token to this address, set where the token may come next."""
         if self._is_open and self._spent >= self._budget.tokens:

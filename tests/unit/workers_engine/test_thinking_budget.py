@@ -1,7 +1,7 @@
 """Reasoning ends where its tokens are used up, once, and the rest of the answer is as it would have been."""
 
 import ctypes
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -22,6 +22,9 @@ class Inner:
 
     def take(self, position: int, token: int) -> None:
         self.taken.append((position, token))
+
+    def copy(self) -> "Inner":
+        return replace(self, taken=list(self.taken))
 
     def fill(self, address: int, nbytes: int) -> None:
         ctypes.memset(address, 0, nbytes)
@@ -114,3 +117,15 @@ def test_what_the_answer_must_look_like_besides_goes_on_through_the_forced_end()
 def test_alone_it_never_ends_an_answer() -> None:
     found = matcher(1)
     assert (found.error, found.over) == (None, False)
+
+
+def test_a_copy_goes_its_own_way() -> None:
+    inner = Inner()
+    found = matcher(2, inner=inner)
+    found.take(0, WORD)
+    twin = found.copy()
+    assert twin.width == found.width
+    feed(twin, WORD, at=1)
+    assert allowed(twin) == {CLOSE}
+    assert allowed(found) == {WORD}
+    assert inner.taken == [(0, WORD)]
