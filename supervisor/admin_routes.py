@@ -80,9 +80,11 @@ class Admin:
         return _json(await self.status.batch_stats())
 
     async def list_models(self, request: Request) -> Response:
-        """List the models that can be served; one that was downloaded since the last look is among them."""
+        """List the models that can be served, those new on the disk too; on demand, the others with why not."""
         self.catalog.rescan()
-        return _json({"object": "list", "data": [self._entry(spec) for spec in self._servable()]})
+        wants_all = request.query_params.get("all", "").lower() in ("1", "true")
+        found = self.catalog.models() if wants_all else self._servable()
+        return _json({"object": "list", "data": [self._entry(spec) for spec in found]})
 
     async def show_model(self, request: Request) -> Response:
         """Describe the model of an id or alias."""

@@ -11,6 +11,8 @@ from mlxd.protocol.units import format_duration, format_size
 from mlxd.supervisor.cli.failure import Refused
 from mlxd.supervisor.cli.session import Command, Session
 
+_ALL = "/v1/models?all=true"
+"""Configured models that cannot be served are among them, with the reason."""
 _HEADER = ("NAME", "KIND", "SIZE", "CONTEXT", "STATE", "LAST USED", "SOURCE", "ALIASES")
 
 
@@ -41,9 +43,9 @@ def list_models(session: Session) -> None:
     halves = _unfinished(session)
     if session.json:
         more = {"unfinished": msgspec.to_builtins(halves)} if halves else {}
-        session.out.json({**session.client.get("/v1/models"), **more})
+        session.out.json({**session.client.get(_ALL), **more})
         return
-    found = session.client.read("/v1/models", Models)
+    found = session.client.read(_ALL, Models)
     session.out.table(_HEADER, [*rows(found.data, time.time()), *half_rows(halves)])
     for half in halves:
         if not half.running:

@@ -14,6 +14,7 @@ from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers import limits, weights
 from mlxd.workers.api import pictures
+from mlxd.workers.drawing import completeness
 from mlxd.workers.drawing.easel import Easel
 from mlxd.workers.drawing.family import Family
 from mlxd.workers.drawing.painter import Painter
@@ -40,6 +41,8 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
     pipeline = pipeline_of(folder)
     if not spec.trust_remote_code:
         refuse_code(folder)
+    if spec.adapter:
+        raise ModelLoadFailed(f"{folder}: adapters of models that draw are not supported")
     family = _family(folder, pipeline)
     size = weights.read(family.parts(), around.progress, around.leaving.is_set)
     painter = Painter(family)
@@ -88,7 +91,12 @@ def _family(folder: Path, pipeline: str) -> Family:
     module, name = FAMILIES[pipeline]
     make: Callable[[Path], Family] = getattr(importlib.import_module(module), name)
     try:
-        return make(folder)
+        with completeness.recorded() as check:
+            family = make(folder)
+            check(family.parts())
+        return family
+    except ModelLoadFailed as error:
+        raise ModelLoadFailed(f"{folder}: {error.message}") from None
     except Exception as error:
         if limits.is_out_of_memory(error):
             raise

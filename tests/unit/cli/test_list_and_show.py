@@ -21,7 +21,9 @@ def test_list_has_one_line_per_model_with_all_its_names(ctl: Ctl, daemon: Script
         source="hub",
         last_used_at=time.time() - 7260.5,
     )
-    daemon.answer("GET /v1/models", {"object": "list", "data": [entry(aliases=["a", "b-*"]), hub]})
+    daemon.answer(
+        "GET /v1/models?all=true", {"object": "list", "data": [entry(aliases=["a", "b-*"]), hub]}
+    )
     done = ctl("list", "--url", daemon.url)
     assert done.stdout == (
         "NAME                         KIND  SIZE    CONTEXT  STATE    LAST USED  SOURCE    ALIASES\n"
@@ -45,14 +47,14 @@ def test_a_use_is_told_by_how_long_ago_it_was(at: float | None, shown: str) -> N
 
 
 def test_list_says_why_a_model_cannot_be_served(ctl: Ctl, daemon: Script) -> None:
-    daemon.answer("GET /v1/models", {"data": [entry(error="config.json: not JSON")]})
+    daemon.answer("GET /v1/models?all=true", {"data": [entry(error="config.json: not JSON")]})
     done = ctl("list", "--url", daemon.url)
     assert done.stderr == "mlxd-demo: config.json: not JSON\n"
 
 
 def test_list_as_json_is_the_daemons_own_answer(ctl: Ctl, daemon: Script) -> None:
     answer = {"object": "list", "data": [entry(new_field={"a": 1})]}
-    daemon.answer("GET /v1/models", answer)
+    daemon.answer("GET /v1/models?all=true", answer)
     assert json.loads(ctl("list", "--json", "--url", daemon.url).stdout) == answer
 
 
