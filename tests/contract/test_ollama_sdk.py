@@ -258,6 +258,6 @@ async def test_a_model_that_cannot_think_says_so(running_daemon: RunDaemon) -> N
                 assert caught.value.status_code == 400
         with pytest.raises(ResponseError, match="does not support thinking"):
             await sdk.generate("plain", "hi", think=True, **short)
-        for think in (None, False):
-            assert (await sdk.chat("plain", [USER], think=think, **short)).done
+        for silent in (None, False):
+            assert (await sdk.chat("plain", [USER], think=silent, **short)).done
         assert (await sdk.chat("demo", [USER], think=True, **short)).message.thinking

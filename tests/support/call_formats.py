@@ -34,11 +34,11 @@ class CallFormat:
         return format_of(tokenizer)
 
 
-_KIMI = (
+KIMI_MARKERS = (
     "<|tool_calls_section_begin|>", "<|tool_calls_section_end|>", "<|tool_call_begin|>",
     "<|tool_call_argument_begin|>", "<|tool_call_end|>",
 )  # fmt: skip
-_HARMONY = (
+HARMONY_MARKERS = (
     "<|start|>", "<|end|>", "<|message|>", "<|channel|>", "<|constrain|>", "<|call|>", "<|return|>",
 )  # fmt: skip
 
@@ -46,9 +46,9 @@ FORMATS = (
     CallFormat("json_tools", "<tool_call>{{ tool_call.name }}", ("<tool_call>", "</tool_call>")),
     CallFormat("mistral list", "[TOOL_CALLS]", ("[TOOL_CALLS]",)),
     CallFormat("mistral headed", "[TOOL_CALLS]f[ARGS]{}", ("[TOOL_CALLS]", "[ARGS]")),
-    CallFormat("kimi_k2", _KIMI[0], _KIMI),
+    CallFormat("kimi_k2", KIMI_MARKERS[0], KIMI_MARKERS),
     CallFormat("longcat", "<longcat_tool_call>", ("<longcat_tool_call>", "</longcat_tool_call>")),
-    CallFormat("harmony", "<|channel|><|message|>", _HARMONY, spelled_too=False),
+    CallFormat("harmony", "<|channel|><|message|>", HARMONY_MARKERS, spelled_too=False),
     CallFormat(
         "pythonic",
         "<|tool_call_start|>",
