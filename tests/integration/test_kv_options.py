@@ -8,6 +8,7 @@ import httpx
 import mlx.core as mx
 import pytest
 from conftest import RunDaemon
+from mlx_lm.models.cache import RotatingKVCache
 from support import greedy, tiny_models
 from support.engine_rig import Rig, alone, lane, prompt, remembering, request
 
@@ -18,6 +19,7 @@ from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import kv_options
 from mlxd.workers.engine.lane import Lane
 from mlxd.workers.engine.self_test import speak
+from mlxd.workers.prompt_cache import caches
 
 WIDE = ("--set", "head_dim=32")
 """Heads as wide as the smallest group."""
@@ -60,11 +62,30 @@ def test_a_window_is_all_that_is_kept_and_what_is_said_is_what_mlx_lm_says(keep:
         0 < cache_bytes(rig) <= shape.row_bytes(64) + 64 * shape.growing[0][0] * len(shape.growing)
     )
     rig.finish()
-    # Without first tokens that stay, the size of a slice changes nothing about what each token sees.
-    cache = batches.new_cache(kept.model)
-    greedy.prefill(kept.model, cache, tokens[:-1], step=512)
+    cache = [RotatingKVCache(max_size=64, keep=keep) for _ in kept.model.layers]
+    greedy.prefill(kept.model, cache, tokens[:-1], step=1)
     assert rig.tokens(uid) == greedy.greedy(kept.model, cache, tokens[-1], 40)
     assert rig.tokens(uid) != alone(lane("qwen3"), request(tokens, 40))
+
+
+@pytest.mark.parametrize("keep", [0, 4, 63])
+@pytest.mark.parametrize("step", [7, 64, 100, 512])
+def test_what_is_read_at_once_changes_nothing_about_what_each_token_sees(
+    keep: int, step: int
+) -> None:
+    kept, tokens = lane("qwen3", kv_cache=window(64, keep)), prompt(400, 6)
+    found = []
+    for slice_of in (1, step):
+        cache = batches.new_cache(kept.model)
+        greedy.prefill(kept.model, cache, tokens[:-1], step=slice_of)
+        logits = kept.model(mx.array([tokens[-1:]]), cache=cache)
+        found.append(logits)
+        for _ in range(2):  # and what is kept of it can be gone on from
+            cache = [caches.tight(leaf) for leaf in cache]
+            logits = kept.model(mx.array([tokens[:9]]), cache=cache)
+        found.append(logits[:, -1])
+    assert mx.allclose(found[0], found[2], atol=1e-4).item()
+    assert mx.allclose(found[1], found[3], atol=1e-4).item()
 
 
 @pytest.mark.parametrize("kind", ["qwen3", "gemma3", "hybrid"])

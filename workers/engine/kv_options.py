@@ -9,6 +9,7 @@ from mlx_lm.models.cache import CacheList, KVCache, QuantizedKVCache, RotatingKV
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.generation import KvCache
 from mlxd.workers import limits
+from mlxd.workers.engine.anchored import AnchoredKVCache
 
 
 def apply(model: Any, options: KvCache) -> None:
@@ -55,4 +56,6 @@ def _changed(entry: Any, options: KvCache) -> Any:
         return entry
     if options.bits:
         return QuantizedKVCache(group_size=options.group_size or 64, bits=options.bits)
-    return RotatingKVCache(max_size=options.max_tokens, keep=options.keep or 0)
+    if options.keep:
+        return AnchoredKVCache(max_size=options.max_tokens, keep=options.keep)
+    return RotatingKVCache(max_size=options.max_tokens)

@@ -129,14 +129,22 @@ def tight(leaf: Leaf) -> Leaf:
     tokens = covered(leaf)
     if tokens is not None and sliceable(leaf):
         return cut(leaf, tokens)
-    if isinstance(leaf, _mlx_lm.RotatingKVCache) and not leaf.empty() and leaf.keep == 0:
+    if isinstance(leaf, _mlx_lm.RotatingKVCache) and not leaf.empty():
         length = min(leaf.offset, leaf.max_size)
         ordered = (
-            leaf._temporal_order(kept)[..., -length:, :] for kept in (leaf.keys, leaf.values)
+            _newest(leaf._temporal_order(kept), length, leaf.keep)
+            for kept in (leaf.keys, leaf.values)
         )
         state = (*ordered, leaf.offset, leaf.keep, leaf.max_size, length)
         return type(leaf).from_state(state)
     return share(leaf)
+
+
+def _newest(ordered: mx.array, length: int, keep: int) -> mx.array:
+    """Return so many columns: the first `keep`, and the last ones."""
+    if not keep or ordered.shape[-2] <= length:
+        return ordered[..., -length:, :]
+    return mx.concatenate([ordered[..., :keep, :], ordered[..., keep - length :, :]], axis=-2)
 
 
 def own(leaf: Leaf) -> Leaf:
