@@ -9,7 +9,7 @@ from support import tiny_models
 from support.deadline import until
 from support.worker_process import Stream, chat, loaded, worker
 
-from mlxd.protocol.control import DumpStacks, Failed, Heartbeat, Hello, LoadProgress, Ready
+from mlxd.protocol.control import DumpStacks, Failed, Heartbeat, Hello, LoadProgress, Ready, Used
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.kinds import ModelKind
 
@@ -55,7 +55,7 @@ def test_heartbeats_come_while_rows_run_and_stop_when_they_are_done(model: Path)
             beats[-1].steps
         ]
         process.stop()
-        assert process.receive() is None
+        assert all(isinstance(message, Used) for message in iter(process.receive, None))
 
 
 def test_an_idle_worker_uses_no_processor_time(model: Path) -> None:
