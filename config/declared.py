@@ -98,6 +98,7 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         draft_model=parts.draft.path if parts.draft else None,
         prompt_lookup=entry.prompt_lookup,
         weights_bytes=found.weights_bytes + (parts.draft.weights_bytes if parts.draft else 0),
+        draft_bytes=parts.draft.weights_bytes if parts.draft else 0,
         kv_bytes_per_token=_growth(kv_cache.in_memory(found.kv_bytes_per_token, kept), parts.draft),
         error=found.error or _wrong_entry(entry, parts, found.kind),
     )

@@ -30,6 +30,8 @@ class ModelSpec:
     """The window the user set, else the one the folder states, else None."""
     weights_bytes: int
     """Its own, and those of the model that guesses for it."""
+    draft_bytes: int = 0
+    """What of them is the latter's."""
     quantization_bits: int | None = None
     kv_bytes_per_token: int | None = None
     """What a token takes in the cache, None where the folder does not say."""

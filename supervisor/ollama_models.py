@@ -134,7 +134,9 @@ def _shown(spec: ModelSpec, template: str) -> wire.Shown:
     info: dict[str, object] = {
         "general.architecture": family,
         "general.basename": spec.id,
-        "general.parameter_count": wire.parameter_count(spec.weights_bytes, spec.quantization_bits),
+        "general.parameter_count": wire.parameter_count(
+            spec.weights_bytes - spec.draft_bytes, spec.quantization_bits
+        ),
     }
     if spec.context_length is not None:
         info[f"{family}.context_length"] = spec.context_length
@@ -163,7 +165,7 @@ def _capabilities(spec: ModelSpec, template: str) -> list[str]:
 
 def _details(spec: ModelSpec) -> wire.Details:
     family, bits = wire.family(spec.architecture), spec.quantization_bits
-    count = wire.parameter_count(spec.weights_bytes, bits)
+    count = wire.parameter_count(spec.weights_bytes - spec.draft_bytes, bits)
     return wire.Details(
         family=family,
         families=[family],

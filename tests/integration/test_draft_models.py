@@ -1,6 +1,7 @@
 """An entry's `draft_model` and `prompt_lookup` reach the worker, and what does not fit is said at load."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -9,6 +10,7 @@ import pytest
 from conftest import RunDaemon
 from support import tiny_models
 from support.daemon_calls import batch, model
+from support.engine_rig import Failing, lane
 
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.kinds import ModelKind
@@ -43,8 +45,8 @@ def test_a_draft_brings_its_weights_window_and_cache() -> None:
     assert draft is not None
     assert draft.weights_bytes > 0
     assert draft.context_length == 32768
-    lane = text.explore(built, spec_of("qwen3", None), 4096, frozenset(), 1 << 40)
-    assert 0 < draft.cache_shape.row_bytes(256) < lane.bounds.cache_shape.row_bytes(256)
+    own = text.explore(built, spec_of("qwen3", None), 4096, frozenset(), 1 << 40)
+    assert 0 < draft.cache_shape.row_bytes(256) < own.bounds.cache_shape.row_bytes(256)
 
 
 def test_another_vocabulary_is_refused_by_both_names() -> None:
@@ -73,6 +75,24 @@ def test_a_model_with_recurrent_states_loads_no_draft_and_says_so(
         _, draft = loaded(spec_of(kind, tiny_models.folder("qwen3", *OTHER)))
     assert draft is None
     assert "nothing is guessed ahead" in caplog.text
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_a_model_that_fails_when_it_reads_ahead_is_served_without_guesses(
+    width: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = lane("qwen3")
+    odd = replace(model, model=Failing(model.model, lambda tokens: tokens.shape[1] == width))
+    spec = spec_of("qwen3", None, prompt_lookup=4)
+    assert drafting.speculation(spec, model, None) is not None
+    with caplog.at_level(logging.WARNING):
+        assert drafting.speculation(spec, odd, None) is None
+    assert "nothing is guessed ahead: reading several tokens" in caplog.text
+
+
+@pytest.mark.parametrize("kind", ["qwen3", "llama", "gemma3", "gpt_oss"])
+def test_models_that_can_take_tokens_back_pass_the_trial(kind: str) -> None:
+    assert drafting.trial(lane(kind).model) is None
 
 
 def test_a_padded_vocabulary_of_another_width_serves(tmp_path: Path) -> None:

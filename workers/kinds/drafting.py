@@ -23,6 +23,9 @@ from mlxd.workers.prompt_cache import caches
 
 log = logging.getLogger(__name__)
 
+CLOSE = 0.2
+"""By how much of the largest logit two passes over the same token may differ: few bits round, experts change."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drafting:
@@ -44,7 +47,7 @@ def load(
     """Return the model that guesses for another, None where there is none to load; raises ModelLoadFailed."""
     if not (spec.draft_model or spec.prompt_lookup):
         return None
-    if not _can_go_back(spec, "it", batches.new_cache(model)) or spec.draft_model is None:
+    if not _can_go_back(spec, "it", model) or spec.draft_model is None:
         return None
     folder = Path(spec.draft_model)
     config = weights.refuse_code(folder)
@@ -55,7 +58,7 @@ def load(
         if limits.is_out_of_memory(error):
             raise
         raise ModelLoadFailed(f"draft_model: {folder}: {error}") from error
-    if not _can_go_back(spec, str(folder), batches.new_cache(draft)):
+    if not _can_go_back(spec, str(folder), draft):
         return None
     size = weights.read(draft, report, stopped)
     shape = _spoken(draft, folder)
@@ -69,7 +72,30 @@ def speculation(spec: WorkerSpec, lane: Lane, draft: Drafting | None) -> Specula
         guessers.append(Lookup(spec.prompt_lookup))
     if draft is not None:
         guessers.append(Draft(draft.model, lane.vocab, draft.context_length))
-    return Speculation(lane.model, lane.vocab, guessers) if guessers else None
+    if not guessers:
+        return None
+    for model in (lane.model, *([draft.model] if draft is not None else [])):
+        if (problem := trial(model)) is not None:
+            log.warning("nothing is guessed ahead: %s model=%s", problem, spec.model_id)
+            return None
+    return Speculation(lane.model, lane.vocab, guessers)
+
+
+def trial(model: Any) -> str | None:
+    """Return why tokens read several at a time cannot be taken back from a model's caches, None where they can."""
+    try:
+        cache = batches.new_cache(model)
+        model(mx.array([[0, 1]]), cache=cache)
+        ahead = model(mx.array([[2, 3, 4]]), cache=cache)[:, 0].astype(mx.float32)
+        batches.trim(cache, 3)
+        again = model(mx.array([[2]]), cache=cache)[:, 0].astype(mx.float32)
+        same = mx.abs(ahead - again).max() <= CLOSE * mx.abs(again).max()
+        close = bool(same.item())
+    except Exception as error:
+        if limits.is_out_of_memory(error) or limits.is_device_error(error):
+            raise
+        return f"reading several tokens at a time fails: {error}"
+    return None if close else "a token read again gives another answer"
 
 
 def check_vocabulary(spec: WorkerSpec, folder: Path, words: Any) -> None:
@@ -102,9 +128,9 @@ def _spoken(draft: Any, folder: Path) -> CacheShape:
     return batches.cache_shape(cache)
 
 
-def _can_go_back(spec: WorkerSpec, what: str, cache: list[Any]) -> bool:
-    """Tell whether a wrong guess can be taken out of such a cache; say so where it cannot."""
-    if caches.trim_limit(cache):
+def _can_go_back(spec: WorkerSpec, what: str, model: Any) -> bool:
+    """Tell whether a wrong guess can be taken out of a model's caches; say so where it cannot."""
+    if caches.trim_limit(batches.new_cache(model)):
         return True
     log.warning(
         "nothing is guessed ahead: %s keeps a state that no token can be taken back from model=%s",

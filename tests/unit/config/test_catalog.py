@@ -317,6 +317,7 @@ class TestWhatCannotBeServed:
         )
         plain, small, both = (listed.resolve(name) for name in ("plain", "small", "guessing"))
         assert both.weights_bytes == plain.weights_bytes + small.weights_bytes > plain.weights_bytes
+        assert both.draft_bytes == small.weights_bytes
         tokens = [spec.kv_bytes_per_token or 0 for spec in (plain, small, both)]
         assert tokens[2] == tokens[0] + tokens[1]
 
