@@ -91,7 +91,9 @@ def why_deaf(config: Mapping[str, object]) -> str | None:
     return f"models of type {model_type!r} that transcribe are not served; those of {known} are"
 
 
-DRAWING = frozenset({"Flux2KleinPipeline", "MOSSImagePipeline", "ZImagePipeline"})
+DRAWING = frozenset(
+    {"ErnieImagePipeline", "Flux2KleinPipeline", "MOSSImagePipeline", "ZImagePipeline"}
+)
 """Pipelines whose pictures were compared with those of mlx-vlm's own call."""
 
 

@@ -51,7 +51,7 @@ class Easel:
     def asked(self, body: wire.ImagesRequest, sources: Sequence[Any] = ()) -> Draw:
         """Return what the model is asked for; raises CallerError naming the field it cannot follow."""
         width, height = self._size(body.size, sources)
-        guidance = self._guidance(body)
+        guidance = self._guidance(body, edits=bool(sources))
         strength = body.strength if isinstance(body, wire.EditRequest) else None
         if strength is not None and not self.family.has_strength:
             raise UnsupportedField("strength", "this model has none")
@@ -110,9 +110,9 @@ class Easel:
             raise InvalidRequest(f"steps: expected at least {least}, got {wanted}", field="steps")
         return wanted
 
-    def _guidance(self, body: wire.ImagesRequest) -> float:
+    def _guidance(self, body: wire.ImagesRequest, *, edits: bool) -> float:
         if body.guidance is None:
-            return self.family.default_guidance
+            return self.family.editing_guidance if edits else self.family.default_guidance
         if body.guidance > self.family.most_guidance:
             most = self.family.most_guidance
             raise InvalidRequest(

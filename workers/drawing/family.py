@@ -19,6 +19,8 @@ class Family(Protocol):
     least_steps: int
     default_steps: int
     default_guidance: float
+    editing_guidance: float
+    """The same where it starts from a picture."""
     most_guidance: float
     """1 where the model was distilled to do without."""
     has_negative: bool

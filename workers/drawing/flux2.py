@@ -14,6 +14,7 @@ from mlx_vlm.models.flux2.model import (
     resolve_variant,
 )
 
+from mlxd.workers.drawing import layout
 from mlxd.workers.drawing.picture import Draw
 
 _MOST_GUIDANCE = 30.0
@@ -36,7 +37,7 @@ class Flux2:
     decoding = "decode_packed_latents"
 
     def __init__(self, folder: Path) -> None:
-        edits = _has_encoder(folder)
+        edits = layout.has_encoder(folder)
         kind = library.Flux2ImageEdit if edits else library.Flux2Image
         self._pipeline: Any = kind.from_pretrained(
             resolve_variant(folder), model_path=folder, evict_text_encoder=False
@@ -50,19 +51,14 @@ class Flux2:
         self._pipeline._ensure_transformer_and_vae()
         defaults = self._maker.default_sampling
         self.default_steps = defaults.steps
-        self.default_guidance = defaults.guidance
+        self.default_guidance = self.editing_guidance = defaults.guidance
         self.most_sources = _MOST_SOURCES if edits else 0
         self.transformer = self._pipeline.transformer
         self.decoder = self._pipeline.vae
 
     def parts(self) -> dict[str, Any]:
         """Return all that has weights."""
-        pipeline = self._pipeline
-        return {
-            "text_encoder": pipeline.text_encoder,
-            "transformer": pipeline.transformer,
-            "vae": pipeline.vae,
-        }
+        return layout.parts(self._pipeline)
 
     def tokens(self, prompt: str) -> int:
         """Count a prompt's tokens, with the chat template around it."""
@@ -132,13 +128,3 @@ class Flux2:
         wanted = (ask.prompt, _NO_PROMPT)
         kept = {key: value for key, value in pipeline.prompt_cache.items() if key[0] in wanted}
         pipeline.prompt_cache = kept
-
-
-def _has_encoder(folder: Path) -> bool:
-    """Tell whether the folder has what turns pictures into latents; a conversion may have left it out."""
-    for file in folder.glob("vae/*.safetensors"):
-        found = mx.load(str(file))
-        assert isinstance(found, dict)
-        if any(key.startswith("encoder.") for key in found):
-            return True
-    return False

@@ -11,7 +11,7 @@ from mlx_vlm.models.moss_image.model import MOSSImageGenerationModel
 from mlx_vlm.models.moss_image.scheduler import MOSSImageScheduler
 
 from mlxd.protocol.errors import UnsupportedField
-from mlxd.workers.drawing import sizes
+from mlxd.workers.drawing import layout, sizes
 from mlxd.workers.drawing.picture import Draw
 
 _SCHEDULE = ("num_train_timesteps", "shift", "training_shift")
@@ -42,18 +42,13 @@ class MossImage:
         pipeline.vae = library.load_vae(folder)
         defaults = self._maker.default_sampling
         self.default_steps = defaults.steps
-        self.default_guidance = defaults.guidance
+        self.default_guidance = self.editing_guidance = defaults.guidance
         self.transformer = pipeline.transformer
         self.decoder = pipeline.vae
 
     def parts(self) -> dict[str, Any]:
         """Return all that has weights."""
-        pipeline = self._pipeline
-        return {
-            "text_encoder": pipeline.text_encoder,
-            "transformer": pipeline.transformer,
-            "vae": pipeline.vae,
-        }
+        return layout.parts(self._pipeline)
 
     def tokens(self, prompt: str) -> int:
         """Count a prompt's tokens, with the chat template around it."""

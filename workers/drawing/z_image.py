@@ -9,7 +9,7 @@ from mlx_vlm.generate.edit_image import ImageEditRequest
 from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.z_image.model import ZImageEditModel, ZImageGenerationModel
 
-from mlxd.workers.drawing import sizes
+from mlxd.workers.drawing import layout, sizes
 from mlxd.workers.drawing.picture import Draw
 
 _MOST_GUIDANCE = 30.0
@@ -36,7 +36,7 @@ class ZImage:
         self._pipeline._ensure_components()
         defaults = self._maker.default_sampling
         self.default_steps = defaults.steps
-        self.default_guidance = defaults.guidance
+        self.default_guidance = self.editing_guidance = defaults.guidance
         self.most_guidance = 1.0 if self._maker.variant == "turbo" else _MOST_GUIDANCE
         self.has_negative = self.most_guidance > 1
         self.transformer = self._pipeline.transformer
@@ -44,12 +44,7 @@ class ZImage:
 
     def parts(self) -> dict[str, Any]:
         """Return all that has weights."""
-        pipeline = self._pipeline
-        return {
-            "text_encoder": pipeline.text_encoder,
-            "transformer": pipeline.transformer,
-            "vae": pipeline.vae,
-        }
+        return layout.parts(self._pipeline)
 
     def tokens(self, prompt: str) -> int:
         """Count a prompt's tokens, with the chat template around it."""

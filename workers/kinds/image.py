@@ -26,6 +26,7 @@ from mlxd.workers.media.limits import MediaLimits
 log = logging.getLogger(__name__)
 
 FAMILIES: Mapping[str, tuple[str, str]] = {
+    "ErnieImagePipeline": ("mlxd.workers.drawing.ernie_image", "ErnieImage"),
     "Flux2KleinPipeline": ("mlxd.workers.drawing.flux2", "Flux2"),
     "MOSSImagePipeline": ("mlxd.workers.drawing.moss_image", "MossImage"),
     "ZImagePipeline": ("mlxd.workers.drawing.z_image", "ZImage"),

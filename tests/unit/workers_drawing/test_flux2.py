@@ -1,7 +1,7 @@
 """FLUX.2 klein draws and edits as mlx-vlm does, whose own sizes are made small here: no tiny model has its layout."""
 
 import dataclasses
-import sys
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.flux2 import config, constants, pipeline, weights
 from mlx_vlm.models.flux2.model import Flux2ImageEditModel, Flux2ImageGenerationModel
 from PIL import Image
+from support.tiny_models import folder as tiny_folder
 
 from mlxd.workers.drawing.flux2 import Flux2
 from mlxd.workers.drawing.painter import Painter
 from mlxd.workers.drawing.picture import Draw, Picture, Preview, Step
-
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
 _TEXT = {
     "vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 28, "num_attention_heads": 2, "num_key_value_heads": 1,
@@ -50,15 +49,8 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 @pytest.fixture
 def made(small: str, tmp_path: Path) -> Iterator[Path]:
     """Give a folder with random weights in FLUX.2's layout."""
-    from models import tokenizer
-    from models.drawing import SAYINGS
-    from models.kinds import QWEN
-
     folder = tmp_path / small
-    for part in ("transformer", "text_encoder", "vae", "tokenizer"):
-        (folder / part).mkdir(parents=True)
-    words = tokenizer.train(SAYINGS * 20, 600, QWEN)
-    tokenizer.save(words, QWEN, folder / "tokenizer", 1024)
+    shutil.copytree(tiny_folder("z_image") / "tokenizer", folder / "tokenizer")
     mx.random.seed(0)
     networks = {
         "transformer": weights.Flux2Transformer(**_TRANSFORMER),
@@ -66,6 +58,7 @@ def made(small: str, tmp_path: Path) -> Iterator[Path]:
         "vae": weights.Flux2VAE((32,) * 4, include_encoder=True, encoder_block_out_channels=(32,) * 4),
     }  # fmt: skip
     for part, network in networks.items():
+        (folder / part).mkdir()
         found = dict(tree_flatten(network.parameters()))
         mx.save_safetensors(str(folder / part / "model.safetensors"), found)
     yield folder
