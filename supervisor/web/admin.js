@@ -5,13 +5,14 @@ import * as view from "./view.js";
 import { size } from "./words.js";
 
 const BUSY_MS = 2000, IDLE_MS = 6000;
+const HELD_MS = 1500;
 const EVENTS = 100;
 const api = new Api((path, options) => fetch(path, options), sessionStorage);
 const busy = new Set();
 const at = (id) => document.getElementById(id);
 let round = null, following = null, seq = 0;
 let era = 0; // counts the keys: what an earlier one asked for is not shown any more
-let isPressed = false; // a button that is replaced between press and release is never clicked
+let pressed = 0; // when: a button that is replaced between press and release is never clicked
 
 // A part that this key may not see says so; anything else that goes wrong is everybody's.
 async function allowed(promise) {
@@ -32,7 +33,7 @@ async function look(own) {
   if (own !== era) return false;
   const batches = batch instanceof Refused ? [] : batch.models;
   at("memory").replaceChildren(...(plan instanceof Refused ? [lacking(plan)] : view.memory(plan, ps.models)));
-  if (!isPressed) showModels(known.data, ps.models, batches);
+  if (Date.now() - pressed > HELD_MS) showModels(known.data, ps.models, batches);
   at("queue").replaceChildren(queue instanceof Refused ? lacking(queue) : view.queue(queue.models));
   return ps.models.some((model) => model.active_requests || model.queued_requests || model.state !== "ready");
 }
@@ -78,6 +79,7 @@ function say(text, look = "") {
 }
 
 function status(text, look) {
+  if (at("status").textContent === text) return; // else it would be read out again and again
   at("status").textContent = text;
   at("status").className = look;
 }
@@ -180,8 +182,8 @@ at("login").addEventListener("submit", (event) => {
   api.key = key;
   again();
 });
-at("models").addEventListener("pointerdown", () => { isPressed = true; });
-for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { isPressed = false; });
+at("models").addEventListener("pointerdown", () => { pressed = Date.now(); });
+for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { pressed = 0; });
 at("forget").addEventListener("click", leave);
 document.addEventListener("visibilitychange", again);
 again();
