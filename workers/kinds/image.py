@@ -44,7 +44,7 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
         refuse_code(folder)
     if spec.adapter:
         raise ModelLoadFailed(f"{folder}: adapters of models that draw are not supported")
-    family = _family(folder, pipeline)
+    family = family_of(folder, pipeline)
     size = weights.read(family.parts(), around.progress, around.leaving.is_set)
     painter = Painter(family)
     appetite = painter.prove()
@@ -88,7 +88,8 @@ def refuse_code(folder: Path) -> None:
         weights.refuse_auto_map(part)
 
 
-def _family(folder: Path, pipeline: str) -> Family:
+def family_of(folder: Path, pipeline: str) -> Family:
+    """Return the folder's model with its weights still on disk; raises ModelLoadFailed where some are missing."""
     module, name = FAMILIES[pipeline]
     make: Callable[[Path], Family] = getattr(importlib.import_module(module), name)
     try:

@@ -8,6 +8,8 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 import pytest
+from mlx_vlm.generate.image import ImageGenerationRequest, load_image_generation_model
+from mlx_vlm.models.z_image.convert import convert_z_image
 from support.tiny_models import copy, folder
 
 from mlxd.protocol.errors import ContextLengthExceeded, InternalError, ModelLoadFailed
@@ -128,3 +130,18 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it(missing: str
     )
     assert f"module {missing}" in found.stdout, found.stderr
     assert "pip install 'mlxd[images]'" in found.stdout
+
+
+@pytest.mark.parametrize("quantize", [False, True])
+def test_what_mlx_vlm_converted_is_complete_and_draws_the_same(
+    quantize: bool, tmp_path: Path
+) -> None:
+    made = convert_z_image(
+        folder("z_image_turbo"), tmp_path / "made", quantize=quantize, q_bits=4, q_mode="affine"
+    )  # fmt: skip
+    painter = Painter(image.family_of(made, image.pipeline_of(made)))
+    asked = Draw(prompt="A fox", width=32, height=32, seeds=(5,), steps=3, guidance=0.0)
+    ours = [part.pixels for part in painter.draw(asked) if isinstance(part, Picture)]
+    model = load_image_generation_model(str(made), evict_text_encoder=False)
+    request = ImageGenerationRequest("A fox", seed=5, steps=3, width=32, height=32, guidance=0.0)
+    assert np.array_equal(ours[0], np.asarray(model.generate(request).array))
