@@ -86,7 +86,7 @@ def _draws(clients: Clients, number: int) -> str:
     answer = clients.sdk.images.generate(
         model="draws",
         prompt=_PROMPTS[number],
-        size=_SIZE,  # type: ignore[arg-type]
+        size=_SIZE,
         extra_body={"seed": number, "steps": 2},
     )
     assert answer.data is not None

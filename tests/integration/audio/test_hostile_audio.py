@@ -1,4 +1,20 @@
-"""Whatever is uploaded as sound, the answer is a 4xx that names the file, memory stays, and the worker lives."""
+"""Whatever is uploaded as sound, or asked for as a model, the answer is a 4xx, memory stays, and the worker lives.
+
+Where it is shown for each kind of what comes from outside:
+
+| hostile | shown by |
+| - | - |
+| a sound that is short as a file and lasts for hours | here |
+| a picture that is small as a file, or claims 10^9 pixels | vision/test_hostile.py, images/test_refusals.py |
+| truncated files, wrong containers, playlists | here; pictures: vision/test_hostile.py |
+| a head that claims 2 GB | here: of a wav, of an upload; of JSON: vision/test_hostile.py |
+| samples that are no numbers | here; a model's own that are none: test_whisper_windows.py |
+| addresses and redirects to what is inside | unit/workers_media/test_fetch.py, vision/test_hostile.py |
+| file: and paths as pictures | unit/workers_media/test_files.py, vision/test_hostile.py |
+| paths and addresses as voices | test_speech.py |
+| paths and addresses as models | here |
+| bodies that fit nothing at all, on every route | test_fuzzed_bodies.py |
+"""
 
 import socket
 import struct
@@ -10,6 +26,7 @@ import psutil
 import pytest
 from support import sounds
 from support.daemon import Daemon
+from support.tiny_models import folder
 
 PATH = "/v1/audio/transcriptions"
 _GROWTH = 192 << 20
@@ -100,6 +117,45 @@ def test_an_upload_that_claims_2_gb_is_refused_before_it_is_read(audio_daemon: D
     with socket.create_connection(("127.0.0.1", audio_daemon.port), timeout=60) as connection:
         connection.sendall(head.encode())
         assert connection.recv(64).startswith(b"HTTP/1.1 413")
+
+
+MODELS = (
+    "..", "../../../etc/passwd", "/etc", "ears/../ears", "..%2fears", "file:///etc", "http://127.0.0.1:1/a", "~root",
+    "a\0b", "con\\..\\b", "models--a--b/snapshots/main",
+)  # fmt: skip
+ROUTES = {
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "a"}]},
+    "/v1/messages": {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1},
+    "/v1/responses": {"input": "a"},
+    "/v1/embeddings": {"input": "a"},
+    "/v1/rerank": {"query": "a", "documents": ["a"]},
+    "/v1/audio/speech": {"input": "a"},
+    "/v1/images/generations": {"prompt": "a"},
+    "/api/chat": {"messages": [{"role": "user", "content": "a"}]},
+    "/api/show": {},
+    "/v1/models/load": {},
+    "/v1/models/plan": {},
+}
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_model_s_name_is_never_a_path(
+    path: str, http: httpx.Client, audio_daemon: Daemon
+) -> None:
+    loaded = audio_daemon.ps()
+    for name in (*MODELS, str(folder("whisper")), f"file://{folder('whisper')}"):
+        refused = http.post(path, json={"model": name, **ROUTES[path]})
+        assert refused.status_code == 404, (name, refused.text)
+        assert "root:" not in refused.text
+    assert {model["id"] for model in audio_daemon.ps()} == {model["id"] for model in loaded}
+
+
+@pytest.mark.parametrize("path", [PATH, "/v1/audio/translations", "/v1/images/edits"])
+def test_nor_is_that_in_a_form(path: str, http: httpx.Client) -> None:
+    files = {"file": ("../../a.wav", b"RIFF"), "image": ("/etc/passwd", b"RIFF")}
+    for name in (*MODELS, str(folder("whisper"))):
+        refused = http.post(path, data={"model": name, "prompt": "a"}, files=files)
+        assert refused.status_code == 404, (name, refused.text)
 
 
 def test_after_all_of_it_the_same_worker_hears(http: httpx.Client, worker: psutil.Process) -> None:
