@@ -15,10 +15,13 @@ from support.engine_rig import Rig, alone, lane, prompt, remembering, request
 from mlxd.config import demo
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.generation import KvCache
+from mlxd.protocol.kinds import ModelKind
+from mlxd.protocol.spec import WorkerSpec
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import kv_options
 from mlxd.workers.engine.lane import Lane
 from mlxd.workers.engine.self_test import speak
+from mlxd.workers.kinds import text
 from mlxd.workers.prompt_cache import caches
 
 WIDE = ("--set", "head_dim=32")
@@ -130,6 +133,16 @@ def test_eight_bits_are_near_to_none_and_take_a_third_of_the_bytes() -> None:
     share = kept.bounds.cache_shape.row_bytes(1024) / plain.bounds.cache_shape.row_bytes(1024)
     # 32 numbers of 4 bytes become 32 bytes, a scale and a bias of 4 bytes each.
     assert share == pytest.approx((32 + 8) / 128)
+
+
+def test_a_token_weighs_what_it_takes_and_not_what_it_takes_when_most_are_forgotten() -> None:
+    plain, kept = lane("qwen3"), lane("qwen3", kv_cache=window(64, 4))
+    spec = WorkerSpec(model_id="m", kind=ModelKind.TEXT, path="", socket="", kv_cache=window(64, 4))
+    length = text.kept_length(spec, 4096)
+    assert length == 64
+    assert text.per_token(kept.bounds.cache_shape, length) == text.per_token(
+        plain.bounds.cache_shape, 4096
+    )
 
 
 def test_requests_of_a_serial_cache_take_turns_and_choices_differ(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ import msgspec
 import pytest
 from conftest import RunDaemon
 from support.app_server import serving
+from support.deadline import eventually
 from support.openai_calls import WITHIN
 from support.scripted_engine import ScriptedEngine
 from support.tokenizers import CHATML, byte_tokenizer
 
 from mlxd.config import demo
+from mlxd.protocol.control import ACCOUNT, Used
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.generation import Overflow
 from mlxd.workers.api.app import build
@@ -234,6 +236,21 @@ async def test_a_very_long_past_is_summarized_in_rounds(script: ScriptedEngine) 
     assert len(rounds) > 2
     assert all("You compress" in text for text in rounds)
     assert [SUMMARY in text for text in rounds] == [False] + [True] * (len(rounds) - 1)
+
+
+async def test_what_a_summary_takes_is_counted_against_the_key(script: ScriptedEngine) -> None:
+    spec = msgspec.structs.replace(script.model.spec, overflow="summarize")
+    app = build(replace(script.model, spec=spec), script.engine)
+    used: list[Used] = []
+    app.state.report = used.append
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+        body = {"model": "m", "messages": talk(8, size=120), "max_tokens": 50}
+        answer = await client.post("/v1/chat/completions", json=body, headers={ACCOUNT: "key"})
+        await eventually(lambda: bool(used))
+    app.state.pipeline.close()
+    assert used[0].input_tokens == sum(len(seen.prompt) for seen in script.seen)
+    assert used[0].output_tokens > len(script.tokenizer.encode(SUMMARY))
+    assert answer.json()["usage"]["prompt_tokens"] == len(script.seen[-1].prompt)
 
 
 async def test_a_summary_that_fails_is_a_cut_instead(script: ScriptedEngine) -> None:

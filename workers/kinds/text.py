@@ -70,7 +70,7 @@ class Text:
         self.weights_bytes = model.weights_bytes
         self.context_length = model.context_length
         self.kv_bytes_per_token = guessed_per_token + per_token(
-            lane.bounds.cache_shape, model.context_length
+            lane.bounds.cache_shape, kept_length(spec, model.context_length)
         )
         self.app = app.build(model, self._engine)
 
@@ -141,6 +141,12 @@ def assembled(spec: WorkerSpec, around: Surroundings, read: Loaded) -> Text:
     text = TextModel(spec, words, lane.vocab, window, size, ends, read.sight)
     guessed = per_token(draft.cache_shape, window) if draft is not None else 0
     return Text(text, lane, around, reuse, guessed_per_token=guessed)
+
+
+def kept_length(spec: WorkerSpec, context: int) -> int:
+    """Return how many tokens of a row are kept at the most."""
+    kept = spec.kv_cache.max_tokens if spec.kv_cache is not None else None
+    return context if kept is None else min(kept, context)
 
 
 def per_token(shape: scheduler.CacheShape, context: int) -> int:
