@@ -1,5 +1,6 @@
 """What happens to a conversation that is too long, as its model's entry says: refused, cut or summarized."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Iterator
@@ -246,7 +247,7 @@ async def test_what_a_summary_takes_is_counted_against_the_key(script: ScriptedE
     async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
         body = {"model": "m", "messages": talk(8, size=120), "max_tokens": 50}
         answer = await client.post("/v1/chat/completions", json=body, headers={ACCOUNT: "key"})
-        await eventually(lambda: bool(used))
+        await eventually(lambda: bool(used), within=60)
     app.state.pipeline.close()
     assert used[0].input_tokens == sum(len(seen.prompt) for seen in script.seen)
     assert used[0].output_tokens > len(script.tokenizer.encode(SUMMARY))
@@ -268,17 +269,14 @@ async def test_a_summary_that_fails_is_a_cut_instead(script: ScriptedEngine) -> 
 async def test_a_client_that_leaves_takes_its_summary_along(script: ScriptedEngine) -> None:
     script.gate.clear()
     async with answering(script, "summarize") as client:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(
-                "/v1/chat/completions",
-                json={"model": "m", "messages": talk(8, size=120)},
-                timeout=httpx.Timeout(WITHIN, read=2.0),
-            )
+        asking = asyncio.create_task(ask(client, talk(8, size=120)))
+        await eventually(lambda: bool(script.seen), within=60)
+        asking.cancel()
+        await eventually(lambda: bool(script.cancelled), within=60)
         script.gate.set()
         answer = await ask(client, talk(1))
     assert answer.status_code == 200
     assert len(script.seen) == 2
-    assert len(script.cancelled) == 1
 
 
 async def test_a_conversation_with_pictures_is_refused_as_ever(script: ScriptedEngine) -> None:
@@ -303,12 +301,13 @@ def test_a_real_model_goes_on_and_the_daemon_passes_on_what_was_done(
     said.append({"role": "user", "content": "Count to 8"})
     body = {"model": "mine", "messages": said, "max_tokens": 16}
     with httpx.Client(base_url=daemon.url, timeout=240) as client:
-        for stream in (False, True):
-            answer = client.post("/v1/chat/completions", json={**body, "stream": stream})
-            assert answer.status_code == 200, answer.text
-            done, count, _ = answer.headers[NOTE].split()
-            assert done == f"{policy}d" and 0 < int(count) < 24
-        assert f": {NOTE}: {done}" in answer.text and answer.text.endswith("data: [DONE]\n\n")
+        answer = client.post("/v1/chat/completions", json=body)
+        assert answer.status_code == 200, answer.text
+        done, count, _ = answer.headers[NOTE].split()
+        assert done == f"{policy}d" and 0 < int(count) < 24
+        # A stream that had to wait has sent its head before anything was known.
+        streamed = client.post("/v1/chat/completions", json={**body, "stream": True}).text
+        assert f": {NOTE}: {done}" in streamed and streamed.endswith("data: [DONE]\n\n")
         for path in ("/v1/responses", "/v1/messages"):
             body_here = {"model": "mine", **bodies([BRIEF, *said])[path], "stream": True}
             lines = client.post(path, json=body_here).text.splitlines()
