@@ -79,6 +79,7 @@ async def test_an_unknown_model_is_a_404() -> None:
     assert response.json()["error"]["code"] == "model_not_found"
 
 
+@pytest.mark.alone
 async def test_five_hundred_models_are_listed_at_once() -> None:
     async with running_front(*(spec(f"org/m{number}") for number in range(500))) as front:
         times = []

@@ -49,6 +49,7 @@ def test_the_next_model_gets_the_process_that_waits_and_it_is_replaced(daemon: D
     assert is_gone(waiting["pid"]) and is_gone(fresh["pid"])
 
 
+@pytest.mark.alone
 def test_one_that_waits_takes_no_time_of_the_processor(daemon: Daemon) -> None:
     (waiting,) = until(lambda: reserve(daemon), within=60, what="one waits")
     until(lambda: has_imported(waiting["pid"]), within=60, what="it has imported")

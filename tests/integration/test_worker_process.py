@@ -58,6 +58,7 @@ def test_heartbeats_come_while_rows_run_and_stop_when_they_are_done(model: Path)
         assert all(isinstance(message, Used) for message in iter(process.receive, None))
 
 
+@pytest.mark.alone
 def test_an_idle_worker_uses_no_processor_time(model: Path) -> None:
     with loaded(model) as process:
         with process.client() as client:
@@ -172,9 +173,9 @@ def test_a_model_that_brings_code_is_refused(tmp_path: Path) -> None:
     assert code == ExitCode.LOAD_FAILED and "evil.py" in failed.message and "ran" not in log
 
 
-def test_a_kind_nothing_serves_is_a_bad_spec(model: Path) -> None:
+def test_a_folder_of_another_kind_fails_the_load(model: Path) -> None:
     failed, code, _ = failure(model, ModelKind.IMAGE)
-    assert code == failed.code == ExitCode.BAD_SPEC and "image" in failed.message
+    assert code == failed.code == ExitCode.LOAD_FAILED and "model_index.json" in failed.message
 
 
 def test_a_message_it_does_not_understand_ends_the_worker() -> None:

@@ -36,6 +36,7 @@ def test_it_stays_small_beside_a_model_that_answers(daemon: Daemon) -> None:
     assert not any("mlx" in path or "numpy" in path for path in mapped if path.endswith(".so"))
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.slow)])
 def test_an_idle_model_takes_no_time_of_the_processor(daemon: Daemon, seconds: int) -> None:
     watched = [psutil.Process(pid) for pid in (daemon.pid, pids(daemon)["tiny"])]

@@ -63,6 +63,7 @@ def test_the_exit_codes_are_all_told(ctl: Ctl) -> None:
         assert f" {int(code)} " in text
 
 
+@pytest.mark.alone
 def test_it_starts_fast_enough_to_be_typed() -> None:
     command = [
         sys.executable,
