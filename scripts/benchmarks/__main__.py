@@ -17,6 +17,7 @@ NAMES = {
     "cache": "a conversation turn by turn, and after its worker was unloaded, with and without the disk tier",
     "mixed": "short requests among long ones",
     "speculate": "one row with tokens guessed ahead and without, by drafts and by repetition",
+    "embed": "64 texts in as many requests at once, against one request and the library text by text",
     "floor": "the engine's loop without HTTP, against a plain argmax loop and mlx_lm.server's",
     "swap": "request to first token of a cold model, with and without standby, against the floor",
     "router": "what the supervisor adds to talking to the worker itself",

@@ -1,4 +1,4 @@
-"""Every benchmark of the text engine runs, and says what it found in JSON."""
+"""Every benchmark of the engines runs, and says what it found in JSON."""
 
 import asyncio
 import json
@@ -18,6 +18,7 @@ SIZES = {
     "mixed": f"1, requests=6, long=(100, 8), {SMALL}",
     "speculate": "1, tokens=20, size=('--hidden', '32', '--layers', '2')",
     "floor": "2, rows=4, steps=5",
+    "embed": "1, texts=4, words=4, sizes=['tiny']",
 }
 RUN = """
 import asyncio, json, pathlib, sys
@@ -52,5 +53,5 @@ async def test_a_benchmark_runs_and_its_json_is_well_formed(name: str, tmp_path:
     numbers = [*found["ratios"].values(), *found["figures"].values()]
     assert all(isfinite(number) and number >= 0 for number in numbers)
     assert {len(samples) > 0 for samples in found["samples"].values()} == {True}
-    assert name == "speculate" or any("mlx_lm.server" in key for key in found["ratios"])
-    assert name in ("floor", "speculate") or picture.read_bytes().startswith(b"\x89PNG")
+    assert name in ("speculate", "embed") or any("mlx_lm.server" in key for key in found["ratios"])
+    assert name in ("floor", "speculate", "embed") or picture.read_bytes().startswith(b"\x89PNG")

@@ -5,7 +5,7 @@ Where it is shown for each kind of what comes from outside:
 | hostile | shown by |
 | - | - |
 | a sound that is short as a file and lasts for hours | here |
-| a picture that is small as a file, or claims 10^9 pixels | vision/test_hostile.py, images/test_refusals.py |
+| a picture that is small as a file, or claims 10^9 pixels | vision/test_hostile.py, images/test_edits.py |
 | truncated files, wrong containers, playlists | here; pictures: vision/test_hostile.py |
 | a head that claims 2 GB | here: of a wav, of an upload; of JSON: vision/test_hostile.py |
 | samples that are no numbers | here; a model's own that are none: test_whisper_windows.py |
