@@ -19,6 +19,7 @@ Where it is shown for each kind of what comes from outside:
 import socket
 import struct
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import numpy as np
@@ -123,7 +124,7 @@ MODELS = (
     "..", "../../../etc/passwd", "/etc", "ears/../ears", "..%2fears", "file:///etc", "http://127.0.0.1:1/a", "~root",
     "a\0b", "con\\..\\b", "models--a--b/snapshots/main",
 )  # fmt: skip
-ROUTES = {
+ROUTES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "a"}]},
     "/v1/messages": {"messages": [{"role": "user", "content": "a"}], "max_tokens": 1},
     "/v1/responses": {"input": "a"},
