@@ -1,7 +1,8 @@
-"""What storms counted is shown at the end of the run, whether or not output is."""
+"""Storms take all there is, so they run alone; what they counted is shown at the end, whether or not output is."""
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,14 @@ def tally(request: pytest.FixtureRequest) -> Tally:
         lines.append(f"{request.node.name}: {what}: {shown or 'none'}")
 
     return note
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is in this folder, before anything is chosen by its marks."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.alone)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

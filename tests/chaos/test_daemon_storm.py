@@ -18,7 +18,6 @@ from support.deadline import until
 from support.storm import outcome
 from support.tiny_models import folder
 
-pytestmark = pytest.mark.alone
 SHORT_S, LONG_S = 20.0, 300.0
 CLIENTS = 8
 KINDS = ("qwen3", "llama", "gemma3")

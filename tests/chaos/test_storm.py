@@ -15,7 +15,6 @@ from support.tiny_models import folder
 
 from mlxd.protocol.lifecycle import ALIVE
 
-pytestmark = pytest.mark.alone
 SHORT_S, LONG_S = 20.0, 300.0
 Tally = Callable[[str, Counter[str]], None]
 CLIENTS = 12

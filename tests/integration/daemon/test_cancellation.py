@@ -8,8 +8,8 @@ from support.daemon import Daemon
 from support.daemon_calls import CHAT, ENDLESS, batch, chat, idle, streaming
 from support.deadline import eventually
 
-FEW = 100
-"""Steps of a few milliseconds each that pass while three processes hear of it; the answer would take 30000."""
+FEW = 500
+"""Steps of a few milliseconds each that pass while three busy processes hear of it; the answer would take 30000."""
 
 
 @pytest.fixture(autouse=True)
