@@ -174,5 +174,7 @@ def test_mlx_lm_still_has_the_parts_this_relies_on() -> None:
         for name in vars(mlx_lm_cache)
         if name.endswith(("Cache", "CacheList")) and not name.startswith(("_", "Batch", "LRU"))
     }
-    known = {name for name, leaf in caches.LEAVES.items() if leaf.__module__ == mlx_lm_cache.__name__}
+    known = {
+        name for name, leaf in caches.LEAVES.items() if leaf.__module__ == mlx_lm_cache.__name__
+    }
     assert public == {*known, "CacheList"}, "a class of mlx-lm that nobody has looked at"
