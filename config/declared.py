@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mlxd.config import kv_cache, model_folder
 from mlxd.config.hub_cache import HubCache
-from mlxd.config.model_folder import SERVED, ModelFolder
+from mlxd.config.model_folder import ModelFolder
 from mlxd.config.settings import Defaults, ModelEntry, PromptCache, Settings
 from mlxd.config.spec import ModelSpec, Origin
 from mlxd.protocol.generation import KvCache, SamplingDefaults
@@ -155,8 +155,6 @@ def _why_not(id: str, folder: ModelFolder, hub_id: str | None, *, trusted: bool)
     if (problem := folder.why_not(trusted=trusted)) is not None:
         pull = f"; `mlxctl pull {hub_id}` gets it" if hub_id and folder.missing else ""
         return f"model {id} cannot be loaded from {folder.path}: {problem}{pull}"
-    if folder.kind not in SERVED:
-        return f"model {id} is of kind {folder.kind}, which this version of mlxd does not serve"
     return None
 
 

@@ -14,18 +14,6 @@ from mlxd.config.model_kind import architecture, kind_of
 from mlxd.config.window import context_length
 from mlxd.protocol.kinds import ModelKind
 
-SERVED = frozenset(
-    {
-        ModelKind.TEXT,
-        ModelKind.VISION,
-        ModelKind.EMBEDDING,
-        ModelKind.RERANK,
-        ModelKind.SPEECH,
-        ModelKind.TRANSCRIPTION,
-        ModelKind.IMAGE,
-    }
-)
-"""Kinds a worker has an engine for."""
 _TOKENIZERS = {
     "tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json",
 }  # fmt: skip

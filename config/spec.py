@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mlxd.config.model_folder import SERVED
 from mlxd.config.settings import PromptCache
-from mlxd.protocol.errors import InvalidRequest, ModelLoadFailed
+from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.generation import KvCache, Overflow, SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 
@@ -67,8 +66,5 @@ class ModelSpec:
 
     def check(self) -> None:
         """Raise the error a request for this model gets, if it cannot be served."""
-        if self.error is None:
-            return
-        if self.kind not in SERVED:
-            raise InvalidRequest(self.error, field="model")
-        raise ModelLoadFailed(self.error, field="model")
+        if self.error is not None:
+            raise ModelLoadFailed(self.error, field="model")
