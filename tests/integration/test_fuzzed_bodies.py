@@ -28,8 +28,9 @@ KINDS = {
     "judge": "bert_reranker",
     "mouth": "pocket_tts",
     "ears": "whisper_bare",
+    "brush": "z_image_turbo",
 }
-COSTLY = frozenset({"judge", "mouth", "ears"})
+COSTLY = frozenset({"judge", "mouth", "ears", "brush"})
 """Left to the long run."""
 SEED = int(os.environ.get("MLXD_TEST_SEED", "1"))
 """Another seed is another set of bodies; a failure names the one that it had."""
@@ -58,7 +59,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
                 "demo": False,
                 "hub": False,
                 "defaults": {"idle_timeout": -1, "prompt_cache_disk": 0},
-                "media": {"max_audio": "60s"},
+                "media": {"max_audio": "60s", "max_generated_pixels": 64 * 64},
             }
         )
         daemon = Daemon(home)

@@ -4,6 +4,7 @@ import ast
 import copy
 import functools
 import random
+from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ _GRAMMARS = (
 )  # fmt: skip
 _REGEXES = ("a", "(", "(a+)+$", "a{1,100000}", "[^\\x00]", "\\p{Greek}", "(?=a)b", "\\1", "")
 _TEMPLATE_OPTIONS = ("enable_thinking", "tools", "messages", "tokenize", "bos_token", "x")
-_LIMITS = {"max_tokens", "max_output_tokens", "options"}
+_LIMITS = {"max_tokens", "max_output_tokens", "options", "size", "steps"}
 _BYTES = (
     b"\x00", b"\xff", b"\xc3\x28", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"{", b"}", b"]", b'"', b",", b":", b"\\", b" ",
     b"\r\n", b"null", b"//", b"9", b"-",
@@ -146,6 +147,10 @@ _HINTS: dict[str, Hint] = {
     "keep_alive": _among("10m", -1, "1h", 0, 1, "0s", "x", 10**400, True, "1e5", "-1s"),
     "tool_choice": _among("auto", "none", "required", {"type": "function", "name": "f"}),
     "stop": _among("a", ["a", ""], [], ["\n"] * 17, "\x00"),
+    "size": _among(
+        "32x32", "48x16", "auto", "0x0", "1x1", "99999x99999", "32", "x", "-16x16", "1e3x16"
+    ),
+    "steps": _among(1, 1, 2, 3, 0, 1000),
     "logit_bias": _among({"1": 5}, {"1535": -100, "7": 100}, {"x": 1}, {"-1": 1}, {"1": 101}),
     "models": _among([], ["text"], ["*"], ["nobody"]),
     "input_text": _among("hi"),
@@ -171,7 +176,7 @@ class Requests:
         path = self._path(target, draw)
         body = _Body(target, draw)
         leaves = draw.random() < 0.02
-        if target.is_form:
+        if target.upload:
             boundary = f"x{number}"
             content = body.form(boundary)
             kind = f"multipart/form-data; boundary={boundary}"
@@ -211,17 +216,18 @@ class _Body:
         return self._damaged(content) if self._draw.random() < 0.15 else content
 
     def form(self, boundary: str) -> bytes:
-        """Return a form with a recording and fields."""
+        """Return a form with fields and a file."""
         parts = []
         for name, value in self._changed().items():
             for one in value if isinstance(value, list) else (value,):
                 text = one.encode("utf-8", "surrogatepass") if isinstance(one, str) else write(one)
                 parts.append(f'name="{name}"'.encode() + b"\r\n\r\n" + text)
         if self._draw.random() < 0.9:
-            content = _recording()
+            name = self._target.upload
+            content = _recording() if name == "file" else b64decode(picture())
             if self._draw.random() < 0.8:  # to hear what is said costs a second
                 content = self._damaged(content)
-            parts.append(b'name="file"; filename="a.wav"\r\n\r\n' + content)
+            parts.append(f'name="{name}"; filename="a"\r\n\r\n'.encode() + content)
         self._draw.shuffle(parts)
         edge = b"--" + boundary.encode()
         head = edge + b"\r\nContent-Disposition: form-data; "

@@ -19,6 +19,7 @@ from mlxd.protocol import (
     openai_chat,
     openai_completions,
     openai_embeddings,
+    openai_images,
     openai_responses,
     openai_speech,
     openai_transcriptions,
@@ -41,7 +42,8 @@ class Target:
     models: tuple[str, ...] = ()
     method: str = "POST"
     weight: float = 8.0
-    is_form: bool = False
+    upload: str = ""
+    """The file's name in a form; without one the body is JSON."""
 
 
 def picture() -> str:
@@ -56,18 +58,10 @@ class _Items(msgspec.Struct):
     metadata: dict[str, str] | None = None
 
 
-class _Picture(msgspec.Struct):
-    """What asks for pictures to be made; the routes have no model behind them on this daemon."""
-
-    model: str
-    prompt: str
-    n: int | None = None
-    size: str | None = None
-
-
 _SAID = [{"role": "user", "content": "hi"}]
 _ITEMS = {"items": [{"type": "message", **_SAID[0]}]}
 _MESSAGES = {"messages": _SAID, "max_tokens": 2}
+_DRAWN = {"prompt": "a cat", "size": "32x32", "steps": 1}
 _SPOKEN = {"input": "hi", "response_format": "pcm"}
 _HEARD = openai_transcriptions.TranscriptionRequest
 _SHORT = {"options": {"num_predict": 2}}
@@ -79,10 +73,6 @@ def _spare(
     path: str, kind: type[msgspec.Struct] | None, method: str = "POST", weight: float = 1.0
 ) -> Target:
     return Target(path, kind, {}, (SPARE,), method, weight)
-
-
-def _pictures(path: str) -> Target:
-    return Target(path, _Picture, {"prompt": "a cat"}, ("pictures", "text"), weight=1.0)
 
 
 def _plain(path: str, method: str = "POST", weight: float = 1.0, **rest: Any) -> Target:
@@ -108,10 +98,10 @@ TARGETS = (
     Target("/v1/embeddings", openai_embeddings.EmbeddingsRequest, {"input": ["hi", "you"]}, ("vectors",)),
     Target("/v1/rerank", rerank.RerankRequest, {"query": "hi", "documents": ["a", "b"]}, ("judge",)),
     Target("/v1/audio/speech", openai_speech.SpeechRequest, _SPOKEN, ("mouth",), weight=3),
-    Target("/v1/audio/transcriptions", _HEARD, {}, ("ears",), weight=1.5, is_form=True),
-    Target("/v1/audio/translations", _HEARD, {}, ("ears",), weight=1, is_form=True),
-    _pictures("/v1/images/generations"),
-    _pictures("/v1/images/edits"),
+    Target("/v1/audio/transcriptions", _HEARD, {}, ("ears",), weight=1.5, upload="file"),
+    Target("/v1/audio/translations", _HEARD, {}, ("ears",), weight=1, upload="file"),
+    Target("/v1/images/generations", openai_images.ImagesRequest, _DRAWN, ("brush",), weight=3),
+    Target("/v1/images/edits", openai_images.EditRequest, _DRAWN, ("brush",), weight=3, upload="image"),
     _spare("/v1/models/load", admin.LoadRequest, weight=0.4),
     _spare("/v1/models/unload", admin.UnloadRequest, weight=0.2),
     _spare("/v1/models/reset", admin.ResetRequest),
