@@ -150,7 +150,7 @@ _HINTS: dict[str, Hint] = {
     "size": _among(
         "32x32", "48x16", "auto", "0x0", "1x1", "99999x99999", "32", "x", "-16x16", "1e3x16"
     ),
-    "steps": _among(1, 1, 2, 3, 0, 1000),
+    "steps": _among(2, 2, 2, 3, 1, 0, 1000),
     "logit_bias": _among({"1": 5}, {"1535": -100, "7": 100}, {"x": 1}, {"-1": 1}, {"1": 101}),
     "models": _among([], ["text"], ["*"], ["nobody"]),
     "input_text": _among("hi"),
@@ -225,7 +225,8 @@ class _Body:
         if self._draw.random() < 0.9:
             name = self._target.upload
             content = _recording() if name == "file" else b64decode(picture())
-            if self._draw.random() < 0.8:  # to hear what is said costs a second
+            # To hear what is said costs a second.
+            if self._draw.random() < (0.8 if name == "file" else 0.3):
                 content = self._damaged(content)
             parts.append(f'name="{name}"; filename="a"\r\n\r\n'.encode() + content)
         self._draw.shuffle(parts)

@@ -61,7 +61,7 @@ class _Items(msgspec.Struct):
 _SAID = [{"role": "user", "content": "hi"}]
 _ITEMS = {"items": [{"type": "message", **_SAID[0]}]}
 _MESSAGES = {"messages": _SAID, "max_tokens": 2}
-_DRAWN = {"prompt": "a cat", "size": "32x32", "steps": 1}
+_DRAWN = {"prompt": "a cat", "size": "32x32", "steps": 2}
 _SPOKEN = {"input": "hi", "response_format": "pcm"}
 _HEARD = openai_transcriptions.TranscriptionRequest
 _SHORT = {"options": {"num_predict": 2}}
