@@ -53,6 +53,11 @@ class Server(Section, frozen=True, kw_only=True):
     log_level: Literal["debug", "info", "warning", "error"]
     """How much goes to the log."""
 
+    @property
+    def longest_silence(self) -> float:
+        """Return the seconds after which a silent stream is given bytes, so that a busy machine keeps the promise."""
+        return self.keepalive_interval * 0.8
+
 
 class Memory(Section, frozen=True, kw_only=True):
     """Limit what all workers take together."""

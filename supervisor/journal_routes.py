@@ -53,7 +53,7 @@ class JournalRoute:
 
     async def _next(self, follower: Follower) -> bytes | None:
         try:
-            async with asyncio.timeout(self.settings.server.keepalive_interval):
+            async with asyncio.timeout(self.settings.server.longest_silence):
                 entry = await follower.next()
         except TimeoutError:
             return sse.COMMENT

@@ -136,7 +136,7 @@ class ModelCall:
         async def relay() -> None:
             await second_try(attempt, lambda: answer.has_content, spec.id)
 
-        await answered(scope, answer, self.settings.server.keepalive_interval, relay)
+        await answered(scope, answer, self.settings.server.longest_silence, relay)
 
 
 def resolve(catalog: Catalog, name: str, path: str, kinds: frozenset[ModelKind]) -> ModelSpec:

@@ -85,4 +85,4 @@ class OllamaCall:
             await answer.begin(200, [(b"content-type", kind)])
             await answer.write(msgspec.json.encode(line) + b"\n")
 
-        await answered(scope, answer, self.call.settings.server.keepalive_interval, unload)
+        await answered(scope, answer, self.call.settings.server.longest_silence, unload)

@@ -25,7 +25,7 @@ class Responses:
     def routes(self, catalog: Catalog) -> list[Route]:
         """Return the routes of responses and conversations."""
         settings, store, jobs = self._settings, self._store, self._jobs
-        stored = StoredResponses(store, jobs, settings.server.keepalive_interval)
+        stored = StoredResponses(store, jobs, settings.server.longest_silence)
         call = ResponsesCall(settings, catalog, self._pool, store, jobs)
         one = f"{PATH}/{{response_id}}"
         return [

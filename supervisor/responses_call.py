@@ -49,7 +49,7 @@ class ResponsesCall:
                 msgspec.json.encode(job.shown("queued")), media_type="application/json"
             )
             if streaming:
-                interval = self.settings.server.keepalive_interval
+                interval = self.settings.server.longest_silence
                 response = Following(job, after=-1, interval=interval)
             await response(scope, receive, send)
             return
@@ -89,7 +89,7 @@ class ResponsesCall:
             if keeping is not None:
                 saving.append(self.store.submit(keeping))
 
-        interval = self.settings.server.keepalive_interval
+        interval = self.settings.server.longest_silence
 
         async def relay() -> None:
             recorder = Recorder(answer, voice, keep)

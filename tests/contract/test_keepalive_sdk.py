@@ -147,4 +147,4 @@ async def test_every_dialects_stream_hears_something_each_five_seconds_of_a_load
     running_daemon: RunDaemon,
 ) -> None:
     found = await answers_after(running_daemon(), 20.0)
-    each_was_kept_alive(found, 20.0, 5.0, noise=1.0, often=3)
+    each_was_kept_alive(found, 20.0, 5.0, noise=0.2, often=3)
