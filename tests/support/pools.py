@@ -107,6 +107,9 @@ def make_pool(
     )
 
 
+_HELD: set[asyncio.Task[None]] = set()
+
+
 class Request:
     """Hold a lease in a task of its own, until told to end."""
 
@@ -126,6 +129,9 @@ class Request:
         self._end = asyncio.Event()
         self.granted: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
         self.task = asyncio.create_task(self._run())
+        # The event loop holds tasks weakly: a test that keeps only the lease must not lose it to the collector.
+        _HELD.add(self.task)
+        self.task.add_done_callback(_HELD.discard)
 
     async def _run(self) -> None:
         wish = self._urgency
