@@ -4,12 +4,13 @@ The supervisor reads it too because it keeps the store and speaks before a worke
 left as the bytes it came in.
 """
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
 from mlxd.protocol import request_body
 from mlxd.protocol.errors import InvalidRequest
+from mlxd.protocol.generation import Overflow
 from mlxd.protocol.openai_fields import MAX_TOP_LOGPROBS, Positive, SamplingFields
 
 RESPONSE_ID = "x-mlxd-response-id"
@@ -46,7 +47,6 @@ REFUSED: dict[str, tuple[object, ...]] = {
     "response_format": ({"type": "text"},),
     "stop_token_ids": ([],),
     "structured_outputs": (),
-    "truncation": ("disabled",),
 }
 """Fields that are known and not implemented, with the values besides null that ask for nothing."""
 
@@ -88,6 +88,8 @@ class ResponsesRequest(SamplingFields, frozen=True, kw_only=True):
     reasoning: ReasoningOptions | None = None
     tools: list[dict[str, object]] | None = None
     tool_choice: str | dict[str, object] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    """What becomes of an input that is too long; None leaves that to the model's entry."""
     parallel_tool_calls: bool | None = None
     include: list[str] | None = None
     metadata: dict[str, str] | None = None
@@ -95,6 +97,13 @@ class ResponsesRequest(SamplingFields, frozen=True, kw_only=True):
     safety_identifier: str | None = None
     user: str | None = None
     chat_template_kwargs: dict[str, object] | None = None
+
+    @property
+    def overflow(self) -> Overflow | None:
+        """Return the same in the words of a model's entry; None where nothing is said."""
+        if self.truncation is None:
+            return None
+        return "truncate" if self.truncation == "auto" else "error"
 
     @property
     def conversation_id(self) -> str | None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from mlxd.protocol.errors import CallerError, ContextLengthExceeded, MlxdError
-from mlxd.protocol.generation import NEUTRAL, SamplingDefaults
+from mlxd.protocol.generation import NEUTRAL, Overflow, SamplingDefaults
 from mlxd.protocol.openai_chat import TokenLogprob
 from mlxd.protocol.openai_responses import ResponsesRequest
 
@@ -165,7 +165,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     tools: list[dict[str, Any]]
     top_logprobs: int
     top_p: float
-    truncation: str = "disabled"
+    truncation: str
     usage: Usage | None = None
     user: str | None
 
@@ -177,8 +177,9 @@ def opening(
     created_at: int,
     model: str,
     sampling: SamplingDefaults = NEUTRAL,
+    overflow: Overflow = "error",
 ) -> Response:
-    """Return the response to a request as it stands before the first token."""
+    """Return the response to a request as it stands before the first token; the entry fills in what it leaves open."""
     belongs = request.conversation_id
     options = request.text
     effort = request.reasoning.effort if request.reasoning else None
@@ -207,6 +208,7 @@ def opening(
         tools=request.tools or [],
         top_logprobs=request.top_logprobs or 0,
         top_p=_first(request.top_p, sampling.top_p),
+        truncation=request.truncation or ("disabled" if overflow == "error" else "auto"),
         user=request.user,
     )
 

@@ -115,4 +115,5 @@ def begun(request: wire.ResponsesRequest, spec: ModelSpec) -> Response:
         created_at=int(time.time()),
         model=spec.id,
         sampling=spec.sampling,
+        overflow=spec.overflow,
     )

@@ -174,6 +174,35 @@ async def test_a_call_and_its_result_go_or_stay_together_and_the_question_stays(
     assert numbers(text, "result")[-1] == "11"
 
 
+@pytest.mark.parametrize(
+    ("policy", "asked", "done", "told"),
+    [
+        ("error", {}, None, "disabled"),
+        ("error", {"truncation": "auto"}, "truncated", "auto"),
+        ("truncate", {}, "truncated", "auto"),
+        ("truncate", {"truncation": None}, "truncated", "auto"),
+        ("truncate", {"truncation": "disabled"}, None, "disabled"),
+        ("summarize", {"truncation": "auto"}, "truncated", "auto"),
+    ],
+)
+async def test_a_request_for_a_response_has_its_own_say_and_the_response_tells_which_it_was(
+    script: ScriptedEngine, policy: Overflow, asked: dict[str, Any], done: str | None, told: str
+) -> None:
+    path = "/v1/responses"
+    async with answering(script, policy) as client:
+        short, long = [
+            await client.post(path, json={"model": "m", **bodies(talk(turns))[path], **asked})
+            for turns in (1, 20)
+        ]
+    assert short.json()["truncation"] == told and NOTE not in short.headers
+    if done is None:
+        error = long.json()["error"]
+        assert (long.status_code, error["code"]) == (400, "context_length_exceeded")
+        assert error["param"] == "input"
+    else:
+        assert long.headers[NOTE].startswith(done) and long.json()["truncation"] == told
+
+
 @pytest.mark.parametrize("policy", ["truncate", "summarize"])
 async def test_a_last_message_that_does_not_fit_is_the_same_error(
     script: ScriptedEngine, policy: Overflow

@@ -84,6 +84,7 @@ def translate(body: wire.ResponsesRequest, pipeline: Pipeline) -> tuple[ChatRequ
         tools=tools,
         must_call=must_call,
         parallel_calls=body.parallel_tool_calls is not False,
+        overflow=body.overflow,
         template_options=template_options(
             body.reasoning.effort if body.reasoning is not None else None,
             body.chat_template_kwargs,
@@ -139,6 +140,7 @@ def _reply(
             created_at=int(told.get(wire.CREATED_AT) or time.time()),
             model=pipeline.model.spec.model_id,
             sampling=pipeline.model.spec.sampling,
+            overflow=pipeline.model.spec.overflow,
         ),
         first=first,
         pause=float(pause) if pause else None,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from mlxd.protocol.generation import Overflow
 from mlxd.workers.chat.content import ImagePart, pieces
 from mlxd.workers.chat.output_format import OutputFormat
 from mlxd.workers.engine.request import Sampling
@@ -108,6 +109,8 @@ class ChatRequest:
     prefill: str = ""
     """How the answer begins; what the model writes goes on from there."""
     template_options: Mapping[str, object] = field(default_factory=dict)
+    overflow: Overflow | None = None
+    """What is done where it is too long; None: what the model's entry says."""
     controls: Controls = Controls()
 
 

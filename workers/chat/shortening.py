@@ -1,4 +1,4 @@
-"""Make a conversation fit the window as its model's entry says: leave out what is oldest, or have it summarized."""
+"""Make a conversation fit the window as it or its model's entry says: leave out the oldest, or have it summarized."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -90,10 +90,11 @@ class Shortening:
         prompt = await self._writer.chat(request)
         room = overflow.room(self._window, request.controls.max_tokens)
         seen = any(turn.images for turn in request.turns)
-        if self._policy == "error" or seen or len(prompt.tokens) <= room:
+        policy = request.overflow or self._policy
+        if policy == "error" or seen or len(prompt.tokens) <= room:
             return Fitted(request, prompt)
         long = await self._parted(request, prompt, room)
-        found = await self._summarized(long) if self._policy == "summarize" else None
+        found = await self._summarized(long) if policy == "summarize" else None
         found = found or await self._truncated(long)
         if found.note is not None:
             log.info("a conversation was too long: %s", found.note)

@@ -60,7 +60,7 @@ def test_null_is_not_given() -> None:
         ({"previous_response_id": "a", "conversation": "b"}, "previous_response_id",
          InvalidRequest),
         ({"background": True, "store": False}, "background", InvalidRequest),
-        ({"truncation": "auto"}, "truncation", UnsupportedField),
+        ({"truncation": "middle"}, "truncation", InvalidRequest),
         ({"prompt": {"id": "p"}}, "prompt", UnsupportedField),
         ({"moderation": {"model": "x"}}, "moderation", UnsupportedField),
         ({"n": 2}, "n", UnsupportedField),
