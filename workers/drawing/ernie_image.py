@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_vlm.generate.edit_image import ImageEditRequest
-from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.ernie_image.model import ErnieImageEditModel, ErnieImageGenerationModel
 
-from mlxd.workers.drawing import layout, sizes
+from mlxd.workers.drawing import layout, requests, sizes
 from mlxd.workers.drawing.picture import Draw
 
 _STRENGTH = 0.6
@@ -64,32 +62,18 @@ class ErnieImage:
 
     def draw(self, ask: Draw, seed: int) -> mx.array:
         """Return a picture made from noise."""
-        request = ImageGenerationRequest(
-            ask.prompt,
-            seed=seed,
-            steps=ask.steps,
-            width=ask.width,
-            height=ask.height,
-            guidance=ask.guidance,
-            extra={"negative_prompt": ask.negative_prompt or ""},
-        )
-        picture: mx.array = self._maker.generate(request).array
-        return picture
+        return requests.drawn(self._maker, ask, seed, negative_prompt=ask.negative_prompt or "")
 
     def edit(self, ask: Draw, seed: int, files: Sequence[Path]) -> mx.array:
         """Return a picture made from another and noise."""
-        request = ImageEditRequest(
-            ask.prompt,
-            tuple(files),
-            seed=seed,
-            steps=ask.steps,
-            width=ask.width,
-            height=ask.height,
-            guidance=ask.guidance,
-            extra={"negative_prompt": ask.negative_prompt or "", "strength": _strength(ask)},
+        return requests.edited(
+            self._editor,
+            ask,
+            seed,
+            files,
+            negative_prompt=ask.negative_prompt or "",
+            strength=_strength(ask),
         )
-        picture: mx.array = self._editor.edit(request).array
-        return picture
 
     def preview(
         self, ask: Draw, args: tuple[Any, ...], kwargs: dict[str, Any], prediction: Any

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_vlm.generate.edit_image import ImageEditRequest
-from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.flux2 import pipeline as library
 from mlx_vlm.models.flux2.model import (
     Flux2ImageEditModel,
@@ -14,7 +12,7 @@ from mlx_vlm.models.flux2.model import (
     resolve_variant,
 )
 
-from mlxd.workers.drawing import layout
+from mlxd.workers.drawing import layout, requests
 from mlxd.workers.drawing.picture import Draw
 
 _MOST_GUIDANCE = 30.0
@@ -75,31 +73,12 @@ class Flux2:
     def draw(self, ask: Draw, seed: int) -> mx.array:
         """Return a picture made from noise."""
         self._prepare(ask, self._drawing)
-        request = ImageGenerationRequest(
-            ask.prompt,
-            seed=seed,
-            steps=ask.steps,
-            width=ask.width,
-            height=ask.height,
-            guidance=ask.guidance,
-        )
-        picture: mx.array = self._maker.generate(request).array
-        return picture
+        return requests.drawn(self._maker, ask, seed)
 
     def edit(self, ask: Draw, seed: int, files: Sequence[Path]) -> mx.array:
         """Return a picture made from noise while looking at others."""
         self._prepare(ask, self._editing)
-        request = ImageEditRequest(
-            ask.prompt,
-            tuple(files),
-            seed=seed,
-            steps=ask.steps,
-            width=ask.width,
-            height=ask.height,
-            guidance=ask.guidance,
-        )
-        picture: mx.array = self._editor.edit(request).array
-        return picture
+        return requests.edited(self._editor, ask, seed, files)
 
     def preview(
         self, ask: Draw, args: tuple[Any, ...], kwargs: dict[str, Any], prediction: Any

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from mlx_vlm.generate.image import ImageGenerationRequest
 from mlx_vlm.models.moss_image import weights as library
 from mlx_vlm.models.moss_image.model import MOSSImageGenerationModel
 from mlx_vlm.models.moss_image.scheduler import MOSSImageScheduler
 
 from mlxd.protocol.errors import UnsupportedField
-from mlxd.workers.drawing import layout, sizes
+from mlxd.workers.drawing import layout, requests, sizes
 from mlxd.workers.drawing.picture import Draw
 
 _SCHEDULE = ("num_train_timesteps", "shift", "training_shift")
@@ -69,17 +68,7 @@ class MossImage:
 
     def draw(self, ask: Draw, seed: int) -> mx.array:
         """Return a picture made from noise."""
-        request = ImageGenerationRequest(
-            ask.prompt,
-            seed=seed,
-            steps=ask.steps,
-            width=ask.width,
-            height=ask.height,
-            guidance=ask.guidance,
-            extra={"negative_prompt": ask.negative_prompt or ""},
-        )
-        picture: mx.array = self._maker.generate(request).array
-        return picture
+        return requests.drawn(self._maker, ask, seed, negative_prompt=ask.negative_prompt or "")
 
     def edit(self, ask: Draw, seed: int, files: Sequence[Path]) -> mx.array:
         """Raise: this family edits nothing, and `most_sources` says so."""
