@@ -96,12 +96,17 @@ def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
         chat_template=parts.chat_template,
         adapter=parts.adapter,
         draft_model=parts.draft.path if parts.draft else None,
+        draft_name=_name(entry.draft_model),
         prompt_lookup=entry.prompt_lookup,
         weights_bytes=found.weights_bytes + (parts.draft.weights_bytes if parts.draft else 0),
         draft_bytes=parts.draft.weights_bytes if parts.draft else 0,
         kv_bytes_per_token=_growth(kv_cache.in_memory(found.kv_bytes_per_token, kept), parts.draft),
         error=found.error or _wrong_entry(entry, parts, found.kind),
     )
+
+
+def _name(source: str | None) -> str | None:
+    return Path(source).name if source is not None and os.path.isabs(source) else source
 
 
 def _kept(entry: ModelEntry) -> KvCache | None:

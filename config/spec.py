@@ -48,6 +48,8 @@ class ModelSpec:
     """Its folder may run code of its own."""
     adapter: Path | None = None
     draft_model: Path | None = None
+    draft_name: str | None = None
+    """Its name on the hub, or its folder's."""
     prompt_lookup: int = 0
     prompt_cache: PromptCache = PromptCache()
     """What it may take to remember prompts; nothing where no bytes are named."""

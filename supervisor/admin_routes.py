@@ -20,6 +20,7 @@ from mlxd.protocol.peek import invalid
 from mlxd.protocol.plan import PlanRequest
 from mlxd.protocol.units import parse_duration
 from mlxd.supervisor import auth, body
+from mlxd.supervisor.model_entry import entry
 from mlxd.supervisor.ports import Catalog, Pool, Status
 from mlxd.supervisor.presence import while_present
 
@@ -124,25 +125,7 @@ class Admin:
         return [spec for spec in self.catalog.models() if spec.error is None]
 
     def _entry(self, spec: ModelSpec) -> dict[str, object]:
-        entry = {
-            "id": spec.id,
-            "object": "model",
-            "created": spec.created,
-            "owned_by": spec.id.partition("/")[0] if "/" in spec.id else "mlxd",
-            "kind": spec.kind,
-            "state": self.pool.state(spec.id),
-            "last_used_at": self.pool.last_used_at(spec.id),
-            "context_length": spec.context_length,
-            "aliases": spec.aliases,
-            "architecture": spec.architecture,
-            "weights_bytes": spec.weights_bytes,
-            "source": spec.source,
-        }
-        if spec.kv_cache is not None:
-            entry |= {"kv_cache": str(spec.kv_cache), "disabled": spec.kv_cache.disables()}
-        if spec.overflow != "error":
-            entry["overflow"] = spec.overflow
-        return entry if spec.error is None else {**entry, "error": spec.error}
+        return entry(spec, self.pool.state(spec.id), self.pool.last_used_at(spec.id))
 
     def _check_models(self) -> Mapping[str, object]:
         count = len(self._servable())

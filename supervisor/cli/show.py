@@ -41,6 +41,8 @@ def _text(name: str, value: object) -> str:
             return "yes" if value else "no"
         case list():
             return ", ".join(map(str, value))
+        case dict():
+            return ", ".join(f"{key} {setting}" for key, setting in value.items())
         case int() if name.endswith("_bytes"):
             return f"{format_size(value)} ({value} bytes)"
         case int() | float() if name == "created" or name.endswith("_at"):

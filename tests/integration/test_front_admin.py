@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 from support.deadline import eventually
 from support.front import ALIAS, MODEL, running_front, spec
 
 from mlxd.protocol.admin import ModelStatus
+from mlxd.protocol.generation import SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.supervisor.model_entry import beginning
 
 STATUS = ModelStatus(
     id=MODEL,
@@ -57,6 +60,40 @@ async def test_the_list_holds_what_can_be_served_with_kind_aliases_and_state() -
         "weights_bytes": 1000,
         "source": "config",
     }
+
+
+async def test_what_an_entry_sets_of_its_answers_is_told_and_of_a_system_prompt_the_beginning() -> (
+    None
+):
+    entry = spec(
+        "set",
+        sampling=SamplingDefaults(temperature=0.0, max_tokens=100),
+        system_prompt="\nYou are a pirate.\nSay arr.",
+        overflow="summarize",
+        draft_model=Path("/models/small"),
+        prompt_lookup=8,
+    )
+    async with running_front(entry) as front:
+        told = (await front.client.get("/v1/models/set")).json()
+    assert told["sampling"] == {"temperature": 0.0, "max_tokens": 100}
+    assert told["system_prompt"] == "You are a pirate.…"
+    assert (told["overflow"], told["draft_model"]) == ("summarize", "small")
+    assert told["prompt_lookup"] == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Be brief.", "Be brief."),
+        (" \n Be brief. \n", "Be brief."),
+        ("One.\n\nTwo.", "One.…"),
+        ("x" * 100, "x" * 100),
+        ("x" * 101, "x" * 99 + "…"),
+        ("\n", ""),
+    ],
+)
+def test_the_beginning_of_a_prompt_is_one_short_line(text: str, shown: str) -> None:
+    assert beginning(text) == shown
 
 
 @pytest.mark.parametrize("name", [MODEL, ALIAS, "org%2Ftiny"])

@@ -76,6 +76,26 @@ def test_show_writes_every_field_that_says_something(ctl: Ctl, daemon: Script) -
     )
 
 
+def test_show_writes_what_the_entry_sets_each_on_a_line_of_its_own(
+    ctl: Ctl, daemon: Script
+) -> None:
+    told = {
+        "sampling": {"temperature": 0.0, "top_k": 20},
+        "system_prompt": "Be brief.",
+        "overflow": "truncate",
+        "draft_model": "org/small",
+        "prompt_lookup": 8,
+    }
+    daemon.answer("GET /v1/models/demo", entry(**told))
+    assert ctl("show", "demo", "--url", daemon.url).stdout.splitlines()[-5:] == [
+        "sampling        temperature 0.0, top_k 20",
+        "system prompt   Be brief.",
+        "overflow        truncate",
+        "draft model     org/small",
+        "prompt lookup   8",
+    ]
+
+
 def test_show_asks_for_names_with_slashes_and_odd_characters(ctl: Ctl, daemon: Script) -> None:
     path = "GET /v1/models/mlx-community/Qwen3%208B%3F"
     daemon.answer(path, entry())

@@ -122,6 +122,7 @@ def test_an_entry_says_how_its_model_is_run(house: House) -> None:
     assert spec.context_length == 512
     assert spec.prompt_cache == PromptCache(memory=10**9, disk=10**10)
     assert spec.draft_model == draft
+    assert spec.draft_name == "org/small"
     assert spec.prompt_lookup == 8
     assert spec.adapter == house.root / "lora"
     assert spec.chat_template == "{{ messages }}"
