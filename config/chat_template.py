@@ -1,4 +1,4 @@
-"""Read a model's chat template without its tokenizer, and tell by its words what the model was made for."""
+"""Read a model's chat template without its tokenizer."""
 
 from pathlib import Path
 
@@ -8,7 +8,6 @@ from mlxd.config.spec import ModelSpec
 
 _FILE = "chat_template.jinja"
 _TOKENIZER = "tokenizer_config.json"
-_THINKS = ("<think", "enable_thinking", "reasoning_effort", "reasoning_content", "thinking")
 
 
 class _Named(msgspec.Struct):
@@ -25,16 +24,6 @@ def read(spec: ModelSpec) -> str | None:
     if spec.chat_template is not None:
         return spec.chat_template
     return _in_file(spec.path / _FILE) or _in_config(spec.path / _TOKENIZER)
-
-
-def offers_tools(template: str) -> bool:
-    """Tell whether the template has a place for tools."""
-    return "tools" in template
-
-
-def thinks(template: str) -> bool:
-    """Tell whether the template knows reasoning."""
-    return any(word in template for word in _THINKS)
 
 
 def _in_file(path: Path) -> str | None:

@@ -16,7 +16,7 @@ from mlxd.config import chat_template
 from mlxd.config.settings import Settings
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol import ollama_models as wire
-from mlxd.protocol import request_body
+from mlxd.protocol import request_body, template_words
 from mlxd.protocol.admin import ModelStatus
 from mlxd.protocol.errors import InvalidRequest, ModelNotFound
 from mlxd.protocol.kinds import ModelKind
@@ -157,8 +157,8 @@ def _capabilities(spec: ModelSpec, template: str) -> list[str]:
     found = {
         "completion": True,
         "vision": spec.kind is ModelKind.VISION,
-        "tools": chat_template.offers_tools(template),
-        "thinking": chat_template.thinks(template),
+        "tools": template_words.offers_tools(template),
+        "thinking": template_words.thinks(template),
     }
     return [name for name, has in found.items() if has]
 

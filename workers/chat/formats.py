@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from mlxd.protocol import template_words
 from mlxd.workers.chat import harmony_grammar, marked_grammar
 from mlxd.workers.chat.call_notations import notation_of
 from mlxd.workers.chat.harmony import ANSWER, BODY, HarmonySplitter
@@ -38,6 +39,8 @@ class AnswerFormat(Protocol):
     """Tools may be offered."""
     reads_thoughts: bool
     """Reasoning is told from the answer."""
+    knows_thinking: bool
+    """The model was made to reason, as far as its template tells; other models share a vocabulary with one that was."""
     thinking_marks: tuple[int, int] | None
     """The tokens that open and close a block of reasoning, None where no single ones do."""
 
@@ -67,9 +70,11 @@ class AnswerFormat(Protocol):
 class MarkedFormat:
     """Read the markers that mlx-lm finds in the vocabulary (reasoning) and in the template (calls)."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, template: str | None) -> None:
+        """`template` is None where it cannot be read: the vocabulary is then all there is."""
         thinks, self.reads_calls = tokenizer.has_thinking, tokenizer.has_tool_calling
         self.reads_thoughts = bool(thinks)
+        self.knows_thinking = bool(thinks) and (template is None or template_words.thinks(template))
         self._tokenizer = tokenizer
         self._markup = Markup(
             think_start=tokenizer.think_start if thinks else "",
@@ -123,6 +128,7 @@ class HarmonyFormat:
 
     reads_calls = True
     reads_thoughts = True
+    knows_thinking = True
     thinking_marks: tuple[int, int] | None = None
 
     def opened_by(self, prompt: str) -> bool:
@@ -150,6 +156,10 @@ class HarmonyFormat:
 
 def format_of(tokenizer: Any) -> AnswerFormat:
     """Return the format a model answers in."""
-    template = tokenizer.chat_template if tokenizer.has_chat_template else None
-    harmony = isinstance(template, str) and "<|channel|>" in template and BODY in template
-    return HarmonyFormat() if harmony else MarkedFormat(tokenizer)
+    found = tokenizer.chat_template if tokenizer.has_chat_template else None
+    template = found if isinstance(found, str) else None
+    if template is not None and "<|channel|>" in template and BODY in template:
+        return HarmonyFormat()
+    # mlx-lm renders for some models in Python, whatever template their folder has.
+    is_rendered_otherwise = tokenizer._chat_template is not None
+    return MarkedFormat(tokenizer, None if is_rendered_otherwise else template)

@@ -125,7 +125,9 @@ class Pipeline:
     def __init__(self, model: TextModel, engine: Engine) -> None:
         self.model = model
         self._engine = engine
-        self.writer = PromptWriter(model.tokenizer, model.sight, model.spec.system_prompt)
+        self.writer = PromptWriter(
+            model.tokenizer, model.sight, model.spec.system_prompt, model.context_length
+        )
         self.token_text = TokenText(model.tokenizer)
         self._grammars = Grammars(model, self.writer.format)
         self._shortening = Shortening(
@@ -140,7 +142,7 @@ class Pipeline:
     @property
     def thinks(self) -> bool:
         """Say whether the model can be asked to reason."""
-        return self.writer.format.reads_thoughts or self.writer.traits.thinking_switch
+        return self.writer.format.knows_thinking or self.writer.traits.thinking_switch
 
     async def chat(self, request: ChatRequest) -> Answers:
         """Queue the next turn of a conversation; raises CallerError or QueueFull before anything runs."""
@@ -158,6 +160,9 @@ class Pipeline:
         return "".join(said)
 
     async def _begin(self, request: ChatRequest, prompt: Prompt) -> Answers:
+        if prompt.over is not None:
+            limit = self.model.context_length
+            raise ContextLengthExceeded(prompt.over, limit, "messages", at_least=True)
         grammar = await self._grammars.of_chat(request, prompt.thinking)
         rows = self._submit(
             prompt.tokens,
