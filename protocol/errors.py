@@ -94,13 +94,17 @@ class ContextLengthExceeded(CallerError):
 
     code = "context_length_exceeded"
 
-    def __init__(self, prompt_tokens: int, limit: int, field: str = "messages") -> None:
+    def __init__(
+        self, prompt_tokens: int, limit: int, field: str = "messages", *, at_least: bool = False
+    ) -> None:
+        tokens = f"at least {prompt_tokens}" if at_least else prompt_tokens
         super().__init__(
-            f"the prompt has {prompt_tokens} tokens, the model's context length is {limit} tokens",
+            f"the prompt has {tokens} tokens, the model's context length is {limit} tokens",
             field=field,
         )
         self.prompt_tokens = prompt_tokens
         self.limit = limit
+        self.at_least = at_least
 
 
 class InvalidApiKey(CallerError):

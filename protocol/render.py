@@ -58,7 +58,8 @@ def _anthropic_sentence(error: MlxdError) -> str:
     )  # a worker's refusal passed on has only its message
     if not isinstance(error, ContextLengthExceeded) or tokens is None:
         return error.message
-    return f"prompt is too long: {tokens} tokens > {error.limit} maximum"
+    more = " (at least: the rest was not counted)" if error.at_least else ""
+    return f"prompt is too long: {tokens} tokens > {error.limit} maximum{more}"
 
 
 def _openai_detail(error: MlxdError) -> dict[str, object]:

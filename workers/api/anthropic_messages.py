@@ -70,8 +70,7 @@ async def count_tokens(request: Request) -> Response:
     writer: PromptWriter = request.app.state.writer
     body = wire.decode(await request.body())
     asked = translate(body, callable_here=writer.format.reads_calls)
-    prompt = await unless_gone(request, lambda: writer.chat(asked))
-    return json_response(answer.TokenCount(len(prompt.tokens)))
+    return json_response(answer.TokenCount(await unless_gone(request, lambda: writer.count(asked))))
 
 
 def translate(

@@ -8,9 +8,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mlxd.workers.chat.content import Content
+from mlxd.workers.chat.content import ImagePart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.traits import Message, TemplateTraits
+
+_BETWEEN = "\n\n"
 
 
 def messages_for(
@@ -36,7 +38,7 @@ def _merge_head(turns: Sequence[Turn]) -> tuple[Turn | None, list[Turn]]:
     while count < len(turns) and turns[count].role is Role.SYSTEM:
         count += 1
     texts = [turn.text for turn in turns[:count] if turn.text]
-    head = Turn(role=Role.SYSTEM, text="\n\n".join(texts)) if count else None
+    head = Turn(role=Role.SYSTEM, text=_BETWEEN.join(texts)) if count else None
     return head, list(turns[count:])
 
 
@@ -46,15 +48,23 @@ def _as_user(turn: Turn) -> Turn:
 
 def _merge_users(turns: Sequence[Turn]) -> list[Turn]:
     """Make one turn of user turns that follow each other."""
-    merged: list[Turn] = []
+    runs: list[list[Turn]] = []
     for turn in turns:
-        last = merged[-1] if merged else None
-        if last is not None and last.role is turn.role is Role.USER:
-            both = Content(f"{last.text}\n\n", last.images) + Content(turn.text, turn.images)
-            merged[-1] = replace(last, text=both.text, images=both.images)
+        if runs and runs[-1][-1].role is turn.role is Role.USER:
+            runs[-1].append(turn)
         else:
-            merged.append(turn)
-    return merged
+            runs.append([turn])
+    return [run[0] if len(run) == 1 else _joined(run) for run in runs]
+
+
+def _joined(run: Sequence[Turn]) -> Turn:
+    """Return one turn that says what several say; it takes no longer than they are long."""
+    images: list[ImagePart] = []
+    before = 0
+    for turn in run:
+        images += (replace(image, at=image.at + before) for image in turn.images)
+        before += len(turn.text) + len(_BETWEEN)
+    return replace(run[0], text=_BETWEEN.join(turn.text for turn in run), images=tuple(images))
 
 
 def _message(turn: Turn, traits: TemplateTraits, names: dict[str, str]) -> Message:

@@ -36,6 +36,7 @@ class _Long:
 
     request: ChatRequest
     prompt: Prompt
+    """Has no tokens where it is too long by far."""
     head: list[Turn]
     turns: list[list[Turn]]
     lengths: list[Group]
@@ -43,11 +44,15 @@ class _Long:
     groups: list[Group]
     """The same with what the template writes around each message, as far as that can be told."""
     room: int
+    known: Prompt
+    """The longest prompt that was read."""
+    places: Sequence[int]
+    """Its groups."""
 
     @property
     def around(self) -> int:
         """Tokens that are in no group: system message, tools, what the template writes."""
-        return len(self.prompt.tokens) - sum(group.tokens for group in self.groups)
+        return self.known.length - self.tokens(self.places)
 
     @property
     def most(self) -> int:
@@ -56,7 +61,7 @@ class _Long:
 
     def fits(self, found: Fitted) -> bool:
         """Tell whether a prompt leaves room for an answer."""
-        return len(found.prompt.tokens) <= self.room
+        return found.prompt.length <= self.room
 
     def tokens(self, places: Sequence[int]) -> int:
         """Return how long these groups are together."""
@@ -91,7 +96,7 @@ class Shortening:
         room = overflow.room(self._window, request.controls.max_tokens)
         seen = any(turn.images for turn in request.turns)
         policy = request.overflow or self._policy
-        if policy == "error" or seen or len(prompt.tokens) <= room:
+        if policy == "error" or seen or prompt.length <= room:
             return Fitted(request, prompt)
         long = await self._parted(request, prompt, room)
         found = await self._summarized(long) if policy == "summarize" else None
@@ -107,19 +112,41 @@ class Shortening:
             Group(length, len(group), group[0].role is Role.USER)
             for length, group in zip(lengths, turns, strict=True)
         ]
-        long = _Long(request, prompt, head, turns, groups, groups, room)
+        places = range(len(groups))
+        long = _Long(request, prompt, head, turns, groups, groups, room, prompt, places)
         stay = overflow.kept(groups, long.most)
         if len(stay) == len(groups):
             return long
-        # What the template writes around a message is told by the difference between all of them and the fewest.
+        # What the template writes around a message is told by the difference between most of them and the fewest.
         least = await self._writer.chat(long.only(stay))
-        gone = [place for place in range(len(groups)) if place not in stay]
-        around = len(prompt.tokens) - len(least.tokens) - sum(groups[n].tokens for n in gone)
-        each = around / long.messages(gone)
+        if least.over is not None:
+            raise self._refusal(long)
+        if prompt.over is not None:
+            long = await self._readable(long)
+        fewest = set(stay)
+        gone = [place for place in long.places if place not in fewest]
+        around = long.known.length - least.length - long.tokens(gone)
+        each = around / max(long.messages(gone), 1)
         return replace(
             long,
             groups=[replace(g, tokens=max(int(g.tokens + each * g.messages), 0)) for g in groups],
         )
+
+    async def _readable(self, long: _Long) -> _Long:
+        """Return the conversation with a prompt of it that can be read: without what cannot fit by its words alone."""
+        count = overflow.removed(long.groups, long.room)
+        while True:
+            stay = overflow.kept(long.groups, count)
+            known = await self._writer.chat(long.only(stay))
+            if known.over is None:
+                return replace(long, known=known, places=stay)
+            if count >= long.most:
+                raise self._refusal(long)
+            count = overflow.removed(long.groups, long.tokens(stay) // 2, least=count + 1)
+
+    def _refusal(self, long: _Long) -> ContextLengthExceeded:
+        over = long.prompt.over is not None
+        return ContextLengthExceeded(long.prompt.length, self._window, "messages", at_least=over)
 
     async def _truncated(self, long: _Long) -> Fitted:
         """Leave out the oldest groups; what the template makes of the rest has the last word on whether it fits."""
@@ -128,7 +155,7 @@ class Shortening:
         place = max(stops.index(count), min(1, len(stops) - 1))
         found = await self._without(long, stops[place])
         while not long.fits(found) and place + 1 < len(stops):
-            missing = len(found.prompt.tokens) - long.room
+            missing = found.prompt.length - long.room
             freed = long.tokens(overflow.kept(long.groups, stops[place])) - missing
             place = max(stops.index(overflow.removed(long.groups, freed)), place + 1)
             found = await self._without(long, stops[place])
@@ -140,8 +167,8 @@ class Shortening:
         even = overflow.stepped(long.lengths, stops[place], max(self._window // overflow.STEPS, 1))
         if even != stops[place]:
             found = await self._without(long, even)
-        if len(found.prompt.tokens) >= self._window:
-            raise ContextLengthExceeded(len(long.prompt.tokens), self._window, "messages")
+        if found.prompt.length >= self._window:
+            raise self._refusal(long)
         return found
 
     async def _without(self, long: _Long, count: int) -> Fitted:
@@ -178,7 +205,7 @@ class Shortening:
             stay.insert(0, asked)
         request = long.only(stay, [summaries.as_turn(text)])
         prompt = await self._writer.chat(request)
-        if len(prompt.tokens) > long.room:
+        if prompt.length > long.room:
             return None
         return Fitted(request, prompt, _note("summarized", long.messages(range(count))))
 
@@ -186,7 +213,7 @@ class Shortening:
         """Return a summary of groups and of an earlier summary, made in as many rounds as the window asks for."""
         empty = await self._writer.chat(summaries.asking([], "", self._window))
         labels = sum(len(group) for group in long.turns[places.start : places.stop])
-        room = self._window - len(empty.tokens) - 2 * summaries.limit(self._window) - 4 * labels
+        room = self._window - empty.length - 2 * summaries.limit(self._window) - 4 * labels
         runs = overflow.pieces(long.groups[places.start : places.stop], room)
         if runs is None or len(runs) > _ROUNDS:
             return ""

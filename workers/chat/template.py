@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
-from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.protocol.errors import ContextLengthExceeded, InvalidRequest, UnsupportedField
+from mlxd.workers import long_text
 from mlxd.workers.chat import sight as sights
 from mlxd.workers.chat.formats import format_of
 from mlxd.workers.chat.message_ends import MessageEnds, find
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 _THREADS = 4
 _MARKER = 64
 """Characters that hold any special token."""
+_COUNTED = 2**18
+"""Tokens that are counted for whoever only counts, or twice the window where that is more."""
 T = TypeVar("T")
 
 
@@ -40,6 +43,14 @@ class Prompt:
     reading: PromptReading | None = None
     """How it is read where its tokens are not all of it."""
 
+    over: int | None = None
+    """At least so many tokens it has, where it is so much longer than the window that they were not made."""
+
+    @property
+    def length(self) -> int:
+        """Return how many tokens it has, at the least."""
+        return len(self.tokens) if self.over is None else self.over
+
     @property
     def opens_reasoning(self) -> bool:
         """Whether the prompt ends inside a block of reasoning."""
@@ -49,13 +60,18 @@ class Prompt:
 class PromptWriter:
     """Write the prompts of one model.
 
-    Where the tokenizer has a Rust core, only that core's `encode` is called: it borrows nothing that another thread's
+    Where the tokenizer has a Rust core, only that core's encoding is called: it borrows nothing that another thread's
     `decode` could find borrowed. Any other tokenizer is used by one thread at a time, and text then waits for pictures.
     """
 
     def __init__(
-        self, tokenizer: Any, sight: Sight | None = None, system_prompt: str | None = None
+        self,
+        tokenizer: Any,
+        sight: Sight | None = None,
+        system_prompt: str | None = None,
+        window: int | None = None,
     ) -> None:
+        self._window = window
         self._tokenizer = tokenizer
         self._system_prompt = system_prompt
         self._sight = sight
@@ -84,23 +100,45 @@ class PromptWriter:
 
     async def chat(self, request: ChatRequest) -> Prompt:
         """Return the prompt for the next turn; raises InvalidRequest with the template's own sentence."""
+        return await self._chat(request, self._window)
+
+    async def count(self, request: ChatRequest) -> int:
+        """Return the length of the prompt for the next turn; raises ContextLengthExceeded where that is beyond use."""
+        window = self._window
+        prompt = await self._chat(request, None if window is None else max(2 * window, _COUNTED))
+        if prompt.over is not None and window is not None:
+            raise ContextLengthExceeded(prompt.over, window, at_least=True)
+        return prompt.length
+
+    async def _chat(self, request: ChatRequest, most: int | None) -> Prompt:
         parts = sights.pictures_of(request.turns)
         if not parts:
-            return await self._run(lambda: self.render_chat(request))
+            return await self._run(lambda: self.render_chat(request, most=most))
         if self._sight is None:
             raise UnsupportedField(parts[0].field, "this model takes text, not images")
         pictures = await self._sight.pictures(parts)
         return await asyncio.get_running_loop().run_in_executor(
-            self._looking, lambda: self.render_chat(request, pictures)
+            self._looking, lambda: self.render_chat(request, pictures, most)
         )
 
     async def text(self, text: str) -> tuple[int, ...]:
-        """Return a plain prompt's tokens, with those the tokenizer puts around a text."""
-        return await self._run(lambda: self._encode(text, special=True))
+        """Return a plain prompt's tokens, with those the tokenizer puts around a text.
+
+        Raises ContextLengthExceeded for a text that is too long by far, before it has all its tokens.
+        """
+        return await self._run(lambda: self._plain(text))
+
+    def _plain(self, text: str) -> tuple[int, ...]:
+        over = self._over(text, self._window)
+        if over is not None and self._window is not None:
+            raise ContextLengthExceeded(over, self._window, "prompt", at_least=True)
+        return self._encode(text, special=True)
 
     async def lengths(self, texts: Sequence[str]) -> list[int]:
-        """Return how many tokens each text has by itself."""
-        return await self._run(lambda: [len(self._encode(text, special=False)) for text in texts])
+        """Return how many tokens each text has by itself; of one that is too long alone, at least how many."""
+        return await self._run(
+            lambda: [self._over(text, self._window) or self._count(text) for text in texts]
+        )
 
     async def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens a caller sent."""
@@ -111,8 +149,13 @@ class PromptWriter:
         for executor in (self._executor, self._looking):
             executor.shutdown(wait=False, cancel_futures=True)
 
-    def render_chat(self, request: ChatRequest, pictures: Sequence[Any] = ()) -> Prompt:
-        """Do what `chat` does, on the calling thread, with the pictures in the order they stand."""
+    def render_chat(
+        self, request: ChatRequest, pictures: Sequence[Any] = (), most: int | None = None
+    ) -> Prompt:
+        """Do what `chat` does, on the calling thread, with the pictures in the order they stand.
+
+        Tokens are made of a prompt that has no more than `most` of them.
+        """
         if not self._tokenizer.has_chat_template:
             reason = "this model has no chat template; /v1/completions takes plain prompts"
             raise InvalidRequest(f"messages: {reason}", field="messages")
@@ -122,6 +165,8 @@ class PromptWriter:
         text = self._with_pictures(request) if pictures else self._rendered(request)
         if request.prefill:
             text = self.format.begun(text, request.prefill)
+        if (over := self._over(text, most)) is not None:
+            return Prompt((), Thinking.UNASKED, over=over)
         tokens, reading = self._read(text, request, pictures)
         begins = request.turns[:1] and request.turns[0].role is Role.SYSTEM
         system = self.message_ends.system(tokens) if begins else 0
@@ -219,8 +264,18 @@ class PromptWriter:
 
     def _encode(self, text: str, *, special: bool) -> tuple[int, ...]:
         if self._core is not None:
-            return tuple(self._core.encode(text, add_special_tokens=special).ids)
+            return tuple(long_text.encode(self._core, text, special=special).ids)
         return tuple(self._tokenizer.encode(text, add_special_tokens=special))
+
+    def _count(self, text: str) -> int:
+        if self._core is not None:
+            return len(long_text.encode(self._core, text, special=False))
+        return len(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _over(self, text: str, most: int | None) -> int | None:
+        """Return at least how many tokens a text has that has more than `most`, None where it may have fewer."""
+        begun = None if most is None else long_text.beginning(text, most, self._count)
+        return begun.tokens if begun is not None else None
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

@@ -7,7 +7,9 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from mlxd.protocol.errors import ContextLengthExceeded, InvalidRequest, ModelLoadFailed
+from mlxd.workers import long_text
 from mlxd.workers.embedding.rows import Row
+from mlxd.workers.long_text import Beginning
 
 
 class Words:
@@ -33,8 +35,20 @@ class Words:
 
     def row(self, text: str, *, field: str, truncate: bool) -> Row:
         """Return a text's tokens; raises InvalidRequest or ContextLengthExceeded naming the field."""
-        found = self._tokenizer.encode(self._clean(text, field), add_special_tokens=True)
+        clean = self._clean(text, field)
+        if (begun := self.beginning(clean)) is not None:
+            if not truncate:
+                raise ContextLengthExceeded(begun.tokens, self.limit, field, at_least=True)
+            clean = begun.text
+        found = long_text.encode(self._tokenizer, clean, special=True)
         return self._fitting(Row(tuple(found.ids)), field=field, truncate=truncate)
+
+    def beginning(self, text: str, *, special: bool = True) -> Beginning | None:
+        """Return the beginning of a text that is too long by far, None for any other."""
+        core = self._tokenizer if special else self._innocent
+        return long_text.beginning(
+            text, self.limit, lambda piece: len(long_text.encode(core, piece, special=False))
+        )
 
     def row_of_ids(self, ids: Sequence[int], *, field: str, truncate: bool) -> Row:
         """Return tokens that the caller made, with the special ones around them where they are missing."""
@@ -51,9 +65,12 @@ class Words:
 
     def pair(self, first: str, second: str, *, field: str) -> Row:
         """Return the tokens of two texts, the second cut off where both are too long."""
-        one = self._tokenizer.encode(
-            self._clean(first, "query"), self._clean(second, field), add_special_tokens=True
-        )
+        query, text = self._clean(first, "query"), self._clean(second, field)
+        if (begun := self.beginning(query)) is not None:
+            raise ContextLengthExceeded(begun.tokens, self.limit, "query", at_least=True)
+        begun = self.beginning(text)
+        text = text if begun is None else begun.text
+        one = self._tokenizer.encode(query, text, add_special_tokens=True)
         excess = len(one.ids) - self.limit
         if excess <= 0:
             return Row(tuple(one.ids), tuple(one.type_ids))
@@ -70,13 +87,14 @@ class Words:
         return Row(tuple(ids[n] for n in kept), tuple(types[n] for n in kept))
 
     def plain(self, text: str, *, special: bool = True) -> tuple[int, ...]:
-        """Return a text's tokens with nothing added.
+        """Return a text's tokens with nothing added; of one that is too long by far those of its beginning.
 
         Without `special` a text that spells a special token gets ordinary ones: nobody's text ends his own turn.
         """
-        if special:
-            return tuple(self._tokenizer.encode(text, add_special_tokens=False).ids)
-        return tuple(self._innocent.encode(text, add_special_tokens=False).ids)
+        begun = self.beginning(text, special=special)
+        text = text if begun is None else begun.text
+        core = self._tokenizer if special else self._innocent
+        return tuple(long_text.encode(core, text, special=False).ids)
 
     def _clean(self, text: str, field: str) -> str:
         if not text:

@@ -53,6 +53,5 @@ def load(spec: WorkerSpec, around: Surroundings) -> Counter:
         spec = msgspec.structs.replace(spec, chat_template=template)
     words = tokenizer.load(spec)
     window = context_length(config, words, spec.context_length)
-    return Counter(
-        app.build_counting(PromptWriter(words, eyes, spec.system_prompt)), window, around.inbox
-    )
+    writer = PromptWriter(words, eyes, spec.system_prompt, window)
+    return Counter(app.build_counting(writer), window, around.inbox)
