@@ -1,9 +1,6 @@
 """The help of every command is enough to use it."""
 
 import shlex
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import click
@@ -61,25 +58,3 @@ def test_the_exit_codes_are_all_told(ctl: Ctl) -> None:
     text = " ".join(ctl("--help").stdout.split())
     for code in Exit:
         assert f" {int(code)} " in text
-
-
-@pytest.mark.alone
-def test_it_starts_fast_enough_to_be_typed() -> None:
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from mlxd.supervisor.cli import main; main()",
-        "--version",
-    ]
-
-    def seconds(line: list[str]) -> float:
-        best = float("inf")
-        for _ in range(5):
-            started = time.perf_counter()
-            subprocess.run(line, check=True, capture_output=True)
-            best = min(best, time.perf_counter() - started)
-        return best
-
-    # Compared with the bare interpreter, for other machines are slower and this one may be busy.
-    assert seconds(command) - seconds([sys.executable, "-P", "-c", ""]) < 0.5
