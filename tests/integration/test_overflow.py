@@ -22,6 +22,7 @@ from mlxd.config import demo
 from mlxd.protocol.control import ACCOUNT, Used
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.generation import Overflow
+from mlxd.workers import long_text
 from mlxd.workers.api.app import build
 from mlxd.workers.engine.request import GenerateRequest
 
@@ -347,3 +348,39 @@ def test_a_real_model_goes_on_and_the_daemon_passes_on_what_was_done(
         usage = told.json()["usage"]
         assert told.headers[NOTE].startswith(done)
         assert usage["input_tokens"] + usage["cache_read_input_tokens"] <= 512 - 16 < counted
+
+
+@pytest.mark.parametrize("policy", ["truncate", "summarize"])
+@pytest.mark.parametrize("size", [3, 150])
+async def test_a_conversation_too_long_by_far_is_cut_as_well_as_if_it_were_read_whole(
+    script: ScriptedEngine, monkeypatch: pytest.MonkeyPatch, policy: Overflow, size: int
+) -> None:
+    """Given hundreds of windows, when only beginnings are read of them, then no less of them is left."""
+    said = talk(150_000 // (size + 60), size=size)
+    async with answering(script, policy) as client:
+        cheaply = await ask(client, said)
+        monkeypatch.setattr(long_text, "PIECE", 10**9)
+        wholly = await ask(client, said)
+    assert cheaply.status_code == wholly.status_code == 200
+    assert all(answer.headers[NOTE].startswith("truncated") for answer in (cheaply, wholly))
+    left, less = (numbers(prompt(script, place), "question") for place in (-2, -1))
+    assert left[-1] == "last" and left[-len(less) :] == less
+    assert WINDOW - 50 - WINDOW // 8 - 500 < len(script.seen[-2].prompt) <= WINDOW - 50
+
+
+@pytest.mark.parametrize("policy", ["truncate", "summarize"])
+async def test_one_huge_message_goes_where_it_is_old_and_is_refused_where_it_is_the_question(
+    script: ScriptedEngine, policy: Overflow
+) -> None:
+    huge = {"role": "user", "content": "whale " * 50_000}
+    async with answering(script, policy) as client:
+        old = await ask(client, [BRIEF, huge, *talk(3)[1:]])
+        last = await ask(client, [*talk(3)[:-1], huge])
+        head = await ask(client, [{**huge, "role": "system"}, *talk(3)[1:]])
+    assert old.status_code == 200 and old.headers[NOTE].startswith("truncated")
+    assert "whale" not in prompt(script)
+    assert numbers(prompt(script), "question")[-3:] == ["1", "2", "last"]
+    for refused in (last, head):
+        assert refused.status_code == 400
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+        assert "the prompt has at least" in refused.json()["error"]["message"]
