@@ -343,6 +343,12 @@ def test_a_real_model_goes_on_and_the_daemon_passes_on_what_was_done(
             lines = client.post(path, json=body_here).text.splitlines()
             assert f": {NOTE}: {done}" in "\n".join(lines)
             assert json.loads(lines[-2].removeprefix("data: "))["type"] in ENDS
+        own = {"model": "mine", **bodies([BRIEF, *said])["/v1/responses"]}
+        refused = client.post("/v1/responses", json={**own, "truncation": "disabled"})
+        assert refused.json()["error"]["code"] == "context_length_exceeded"
+        cut = client.post("/v1/responses", json={**own, "truncation": "auto"})
+        kept = client.get(f"/v1/responses/{cut.json()['id']}").json()
+        assert cut.headers[NOTE].startswith("truncated") and kept["truncation"] == "auto"
         counted = client.post("/v1/messages/count_tokens", json=body).json()["input_tokens"]
         told = client.post("/v1/messages", json=body)
         usage = told.json()["usage"]
