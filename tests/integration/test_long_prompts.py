@@ -97,10 +97,12 @@ def watched(pid: int) -> Iterator[list[int]]:
 def others_served(daemon: Daemon, name: str) -> Iterator[None]:
     """See that a model goes on answering others meanwhile."""
     done = threading.Event()
-    path, body = {
+    asks: dict[str, tuple[str, dict[str, Any]]] = {
         "vectors": ("/v1/embeddings", {"model": "vectors", "input": "Hi"}),
         "ranks": ("/v1/rerank", {"model": "ranks", "query": "a", "documents": ["b"]}),
-    }.get(name, ("/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 1}))
+    }
+    own = "/v1/completions", {"model": name, "prompt": "Hi", "max_tokens": 1}
+    path, body = asks.get(name, own)
 
     def ask() -> int:
         served = 0

@@ -10,7 +10,7 @@ from support.tiny_models import folder
 from support.tokenizers import byte_tokenizer, sentence_piece, word_piece
 from tokenizers import Tokenizer
 
-from mlxd.protocol.errors import ContextLengthExceeded
+from mlxd.protocol.errors import ContextLengthExceeded, InvalidRequest
 from mlxd.workers import long_text
 from mlxd.workers.chat.request import ChatRequest, Role, Turn
 from mlxd.workers.chat.template import PromptWriter
@@ -79,7 +79,7 @@ def test_a_beginning_is_too_long_only_where_the_whole_is_and_begins_with_its_tok
     def ids(part: str) -> list[int]:
         return list(core.encode(part, add_special_tokens=False).ids)
 
-    found = long_text.beginning(text, window, lambda part: len(ids(part)))
+    found = long_text.beginning(text, window, lambda part: len(ids(part)), "prompt")
     if found is not None:
         whole = ids(text)
         assert window < found.tokens <= len(whole)
@@ -144,3 +144,22 @@ def test_a_conversation_has_the_prompt_it_always_had_or_is_too_long(
         assert found == whole and found.length == len(whole.tokens)
     else:
         assert not found.tokens and WINDOW < found.over <= len(whole.tokens)
+
+
+def test_a_text_of_many_characters_and_hardly_a_token_is_refused_by_its_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(long_text, "LEAST", 5000)
+    monkeypatch.setattr(long_text, "SPARSE", 10)
+    words = Words(core_of("words"), WINDOW, pad_id=0)
+    assert len(words.row("x" * 5000, field="input", truncate=False)) == 1
+    for truncate in (False, True):
+        with pytest.raises(InvalidRequest) as refused:
+            words.row("x" * 5001, field="input[3]", truncate=truncate)
+        assert refused.value.field == "input[3]" and "5000 characters" in refused.value.message
+
+
+@given(st.lists(st.text(max_size=3000), max_size=20))
+@relaxed
+def test_batches_hold_all_texts_in_their_order(said: list[str]) -> None:
+    assert [text for batch in long_text.batches(said) for text in batch] == said

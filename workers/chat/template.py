@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from mlxd.protocol.errors import ContextLengthExceeded, InvalidRequest, UnsupportedField
@@ -129,16 +129,17 @@ class PromptWriter:
         return await self._run(lambda: self._plain(text))
 
     def _plain(self, text: str) -> tuple[int, ...]:
-        over = self._over(text, self._window)
+        over = self._over(text, self._window, "prompt")
         if over is not None and self._window is not None:
             raise ContextLengthExceeded(over, self._window, "prompt", at_least=True)
         return self._encode(text, special=True)
 
     async def lengths(self, texts: Sequence[str]) -> list[int]:
         """Return how many tokens each text has by itself; of one that is too long alone, at least how many."""
-        return await self._run(
-            lambda: [self._over(text, self._window) or self._count(text) for text in texts]
-        )
+        found: list[int] = []
+        for batch in long_text.batches(texts):
+            found += await self._run(partial(self._lengths, batch))
+        return found
 
     async def decode(self, tokens: Sequence[int]) -> str:
         """Return the text of tokens a caller sent."""
@@ -272,9 +273,12 @@ class PromptWriter:
             return len(long_text.encode(self._core, text, special=False))
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def _over(self, text: str, most: int | None) -> int | None:
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        return [self._over(text, self._window) or self._count(text) for text in texts]
+
+    def _over(self, text: str, most: int | None, field: str = "messages") -> int | None:
         """Return at least how many tokens a text has that has more than `most`, None where it may have fewer."""
-        begun = None if most is None else long_text.beginning(text, most, self._count)
+        begun = None if most is None else long_text.beginning(text, most, self._count, field)
         return begun.tokens if begun is not None else None
 
     async def _run(self, work: Callable[[], T]) -> T:

@@ -80,9 +80,9 @@ class Judge:
         after = words.plain("<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n")
         room = words.limit - len(head) - len(before) - len(after)
         if room <= 0:
-            over = words.beginning(f"{asked}{query}", special=False) is not None
+            over = words.beginning(f"{asked}{query}", "query", special=False) is not None
             raise ContextLengthExceeded(words.limit - room, words.limit, "query", at_least=over)
-        text = words.plain(document, special=False)[:room]
+        text = words.plain(document, special=False, field=field)[:room]
         return Row((*head, *before, *text, *after))
 
     def scores(self, rows: Sequence[Row]) -> list[float]:

@@ -36,18 +36,18 @@ class Words:
     def row(self, text: str, *, field: str, truncate: bool) -> Row:
         """Return a text's tokens; raises InvalidRequest or ContextLengthExceeded naming the field."""
         clean = self._clean(text, field)
-        if (begun := self.beginning(clean)) is not None:
+        if (begun := self.beginning(clean, field)) is not None:
             if not truncate:
                 raise ContextLengthExceeded(begun.tokens, self.limit, field, at_least=True)
             clean = begun.text
         found = long_text.encode(self._tokenizer, clean, special=True)
         return self._fitting(Row(tuple(found.ids)), field=field, truncate=truncate)
 
-    def beginning(self, text: str, *, special: bool = True) -> Beginning | None:
+    def beginning(self, text: str, field: str, *, special: bool = True) -> Beginning | None:
         """Return the beginning of a text that is too long by far, None for any other."""
         core = self._tokenizer if special else self._innocent
         return long_text.beginning(
-            text, self.limit, lambda piece: len(long_text.encode(core, piece, special=False))
+            text, self.limit, lambda piece: len(long_text.encode(core, piece, special=False)), field
         )
 
     def row_of_ids(self, ids: Sequence[int], *, field: str, truncate: bool) -> Row:
@@ -66,9 +66,9 @@ class Words:
     def pair(self, first: str, second: str, *, field: str) -> Row:
         """Return the tokens of two texts, the second cut off where both are too long."""
         query, text = self._clean(first, "query"), self._clean(second, field)
-        if (begun := self.beginning(query)) is not None:
+        if (begun := self.beginning(query, "query")) is not None:
             raise ContextLengthExceeded(begun.tokens, self.limit, "query", at_least=True)
-        begun = self.beginning(text)
+        begun = self.beginning(text, field)
         text = text if begun is None else begun.text
         one = self._tokenizer.encode(query, text, add_special_tokens=True)
         excess = len(one.ids) - self.limit
@@ -86,12 +86,12 @@ class Words:
         ids, types = pair.ids, pair.type_ids
         return Row(tuple(ids[n] for n in kept), tuple(types[n] for n in kept))
 
-    def plain(self, text: str, *, special: bool = True) -> tuple[int, ...]:
+    def plain(self, text: str, *, special: bool = True, field: str = "query") -> tuple[int, ...]:
         """Return a text's tokens with nothing added; of one that is too long by far those of its beginning.
 
         Without `special` a text that spells a special token gets ordinary ones: nobody's text ends his own turn.
         """
-        begun = self.beginning(text, special=special)
+        begun = self.beginning(text, field, special=special)
         text = text if begun is None else begun.text
         core = self._tokenizer if special else self._innocent
         return tuple(long_text.encode(core, text, special=False).ids)
