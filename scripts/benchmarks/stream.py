@@ -9,6 +9,8 @@ from typing import Any
 
 _RETRY_S = (0.05, 0.1, 0.2, 0.4)
 """Pauses after a refused connection: mlx_lm.server listens with a backlog of five."""
+STEADY = 20
+"""Texts after which a stream counts as running."""
 _TEXT = re.compile(rb'"(?:content|reasoning|reasoning_content)": ?"(?!")')
 _COMPLETION = re.compile(rb'"completion_tokens": ?(\d+)')
 _PROMPT = re.compile(rb'"prompt_tokens": ?(\d+)')
@@ -72,7 +74,7 @@ class _Reading(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if _TEXT.search(data):
             self._stream.arrivals.append(time.perf_counter())
-            if self._live is not None:
+            if self._live is not None and len(self._stream.arrivals) >= STEADY:
                 self._live.set()
         self._parts.append(data)
 
@@ -89,7 +91,7 @@ async def stream(
     live: asyncio.Event | None = None,
     into: Stream | None = None,
 ) -> Stream:
-    """Send a chat request and read its stream to the end; `live` is set with the first text, `into` grows meanwhile."""
+    """Send a chat request and read its stream to the end; `live` is set when it runs, `into` grows meanwhile."""
     wanted = {"stream": True, "stream_options": {"include_usage": True}, **body}
     payload = json.dumps(wanted).encode()
     head = (

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from math import isfinite
 from pathlib import Path
@@ -37,7 +38,12 @@ async def output(*arguments: str) -> str:
         sys.executable, "-P", *arguments,
         env=os.environ | own | {"PATH": path}, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    said, _ = await process.communicate()
+    try:
+        said, _ = await process.communicate()
+    finally:
+        if process.returncode is None:  # as Ctrl-C does: it ends the servers that it started
+            process.send_signal(signal.SIGINT)
+            await process.wait()
     assert process.returncode == 0
     return said.decode()
 
