@@ -24,6 +24,7 @@ CAPACITY = {
 }
 """Refusals of a daemon that works as it should: no room, no disk, no hub."""
 
+INTERNAL = errors.InternalError.code.encode()
 UNLOADED = f"{SPARE} was unloaded while loading"
 """What those hear who wait for a model that another one does not want."""
 
@@ -96,12 +97,13 @@ async def _send(http: httpx.AsyncClient, case: Case, tally: Tally) -> str | None
                 content += piece
         except httpx.RemoteProtocolError:
             whole = False  # how a stream that failed ends
-    return _fault(response, content, whole)
+    return _fault(case, response, content, whole)
 
 
-def _fault(response: httpx.Response, content: bytes, whole: bool) -> str | None:
+def _fault(case: Case, response: httpx.Response, content: bytes, whole: bool) -> str | None:
     if response.status_code < 400:
-        if b"internal_error" in content:
+        # Words of ours are drawn too, and what a caller stores is told back to him.
+        if INTERNAL in content and INTERNAL not in case.content:
             return f"an internal error within {content[-600:]!r}"
         return None if whole or b"error" in content else f"cut off: {content[-600:]!r}"
     try:
