@@ -50,6 +50,8 @@ _BITS = {
 """Bits of one number of a tensor, by the hub's name for its type."""
 _READ_BYTES = 1 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_PAUSE_S = 1.0
+"""Between two tries, so that a hub that breaks off is not asked all the time; this process does nothing else."""
 
 
 # What is read at once is lost when the connection breaks, and is what progress is told in; 10 MB are too much for both.
@@ -186,7 +188,7 @@ def _fetch(
             if not is_transport(error) or size <= before:
                 raise
             before = size
-            time.sleep(1)
+            time.sleep(_PAUSE_S)
     if digest(partial, file) != file.etag:
         lost = partial.stat().st_size
         partial.unlink()
