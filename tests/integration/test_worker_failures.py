@@ -7,7 +7,7 @@ import httpx
 import pytest
 from support import tiny_models
 from support.deadline import until
-from support.failing_worker import POISON
+from support.failing_worker import HANGS, POISON
 from support.worker_process import Stream, chat, loaded
 
 from mlxd.protocol.control import DumpStacks, Failed
@@ -65,6 +65,7 @@ def test_a_step_that_never_ends_keeps_nobody_from_being_told_and_the_process_fro
         hanging = Stream(process, {**chat(4), "messages": [{"role": "user", "content": "hi"}]})
         with process.client() as client, contextlib.suppress(httpx.ReadTimeout):
             client.post("/v1/completions", json=BAD, timeout=1.0)
+        until(lambda: HANGS in process.log, within=30, what="the step that never ends")
         process.send(DumpStacks())
         until(lambda: "failing_worker.py" in process.log, within=10, what="where it hangs")
         process.stop()

@@ -128,6 +128,8 @@ def test_a_terminals_interrupt_is_not_for_the_worker(model: Path) -> None:
 
 def test_it_writes_its_stacks_when_asked(model: Path) -> None:
     with loaded(model) as process:
+        with process.client() as client:  # ready is said before the engine's loop begins
+            assert client.post("/v1/chat/completions", json=chat(1)).status_code == 200
         process.send(DumpStacks())
         until(lambda: "in _answer" in process.log, within=10, what="the engine thread's stack")
 

@@ -13,6 +13,7 @@ from mlxd.workers import main
 POISON = 1535
 MARK = "MLXD_TEST_MARK"
 """Names the file by which processes know that one of them has failed."""
+HANGS = "planted: this step never ends"
 MESSAGES = {
     "row": "planted: this prompt cannot be read",
     "device": "[METAL] Command buffer execution failed: Caused GPU Hang Error (planted)",
@@ -61,6 +62,7 @@ def _fail_once() -> None:
 
 
 def _hang() -> None:
+    print(HANGS, flush=True)
     threading.Event().wait()
 
 
