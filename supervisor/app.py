@@ -8,33 +8,30 @@ from starlette.middleware import Middleware
 
 from mlxd.config.paths import Paths
 from mlxd.config.settings import Settings
-from mlxd.supervisor import (
-    admin_routes,
-    anthropic_models,
-    downloads_routes,
-    journal_routes,
-    key_routes,
-    model_routes,
-    ollama_calls,
-    ollama_downloads,
-    ollama_models,
-    refusal,
-    voices,
-)
-from mlxd.supervisor.access import Access
-from mlxd.supervisor.auth import KeyCheck
-from mlxd.supervisor.downloads import Downloads
-from mlxd.supervisor.host_check import HostCheck
-from mlxd.supervisor.journal import Journal
+from mlxd.supervisor.access.access import Access
+from mlxd.supervisor.access.tenant_views import TenantCatalog, TenantPool, TenantStatus
+from mlxd.supervisor.downloads import routes as downloads_routes
+from mlxd.supervisor.downloads.downloads import Downloads
+from mlxd.supervisor.front import refusal
+from mlxd.supervisor.front.auth import KeyCheck
+from mlxd.supervisor.front.host_check import HostCheck
+from mlxd.supervisor.front.refusal import Refusals
+from mlxd.supervisor.front.request_trace import RequestTrace
+from mlxd.supervisor.front.slow_clients import BodyPace
+from mlxd.supervisor.logs import journal_routes
+from mlxd.supervisor.logs.journal import Journal
 from mlxd.supervisor.metrics import route as metrics_route
 from mlxd.supervisor.metrics.lending import MeteredPool
 from mlxd.supervisor.metrics.metrics import Metrics
+from mlxd.supervisor.ollama import calls as ollama_calls
+from mlxd.supervisor.ollama import downloads as ollama_downloads
+from mlxd.supervisor.ollama import models as ollama_models
 from mlxd.supervisor.ports import Catalog, Pool, Status
-from mlxd.supervisor.refusal import Refusals
-from mlxd.supervisor.request_trace import RequestTrace
-from mlxd.supervisor.responses import Responses
-from mlxd.supervisor.slow_clients import BodyPace
-from mlxd.supervisor.tenant_views import TenantCatalog, TenantPool, TenantStatus
+from mlxd.supervisor.responses.responses import Responses
+from mlxd.supervisor.routes import admin as admin_routes
+from mlxd.supervisor.routes import anthropic_models, voices
+from mlxd.supervisor.routes import keys as key_routes
+from mlxd.supervisor.routes import models as model_routes
 from mlxd.supervisor.web import page
 
 

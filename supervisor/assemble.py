@@ -11,27 +11,27 @@ from mlxd.config.settings import Settings
 from mlxd.protocol.spec import WorkerSpec
 from mlxd.protocol.units import NEVER
 from mlxd.supervisor import usage
-from mlxd.supervisor.budget import Budget, Gauges
-from mlxd.supervisor.clock import Clock, SystemClock
-from mlxd.supervisor.costs import Costs
-from mlxd.supervisor.journal import Tell, unheard
-from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.limits import Limits
-from mlxd.supervisor.logs import WorkerLog
-from mlxd.supervisor.memory import (
+from mlxd.supervisor.budget.budget import Budget, Gauges
+from mlxd.supervisor.budget.costs import Costs
+from mlxd.supervisor.budget.memory import (
     available_bytes,
     footprint,
     gpu_bytes,
     peak_footprint,
     total_bytes,
 )
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import Launcher, SpawnLauncher
-from mlxd.supervisor.stale_workers import NotingLauncher
-from mlxd.supervisor.standby import Patience, StandbyLauncher
+from mlxd.supervisor.clock import Clock, SystemClock
+from mlxd.supervisor.lifecycle.lifecycle import Policy
+from mlxd.supervisor.lifecycle.process import Launcher, SpawnLauncher
+from mlxd.supervisor.lifecycle.stale_workers import NotingLauncher
+from mlxd.supervisor.lifecycle.standby import Patience, StandbyLauncher
+from mlxd.supervisor.logs.journal import Tell, unheard
+from mlxd.supervisor.logs.logs import WorkerLog
+from mlxd.supervisor.scheduling.limits import Limits
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.wait_board import WaitBoard
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.usage import Usage
-from mlxd.supervisor.wait_board import WaitBoard
-from mlxd.supervisor.worker_pools import WorkerPools
 
 _ASK_GRACE_S = 5.0
 """From asking a worker to leave to SIGTERM, which asks the same again in case the control channel is stuck."""

@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from mlxd.config.paths import Paths
     from mlxd.protocol.errors import ConfigError
-    from mlxd.supervisor import listener, log_lines
+    from mlxd.supervisor.front import listener
+    from mlxd.supervisor.logs import log_lines
 
     try:
         settings = _settings(options)
@@ -97,7 +98,8 @@ def _settings(options: argparse.Namespace) -> "Settings":
 def _address(settings: "Settings", paths: "Paths") -> str:
     """Return the address to listen on. Raises ConfigError where there is none, or others could reach it unasked."""
     from mlxd.protocol.errors import ConfigError
-    from mlxd.supervisor import access, listener
+    from mlxd.supervisor.access import access
+    from mlxd.supervisor.front import listener
 
     host = settings.server.host
     try:

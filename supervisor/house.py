@@ -13,26 +13,30 @@ from mlxd.config.catalog import Catalog
 from mlxd.config.paths import Paths
 from mlxd.config.settings import Settings
 from mlxd.protocol.journal import DaemonStarted, DaemonStopping
-from mlxd.supervisor import journal, listener, memory, runfile, stale_workers, upstream
-from mlxd.supervisor.access import Access, new_own_key
+from mlxd.supervisor import runfile
+from mlxd.supervisor.access.access import Access, new_own_key
+from mlxd.supervisor.access.audit import Audit
+from mlxd.supervisor.access.metering import MeteringLauncher
 from mlxd.supervisor.app import build_app
 from mlxd.supervisor.assemble import build_pools, build_standby, limits
-from mlxd.supervisor.audit import Audit
+from mlxd.supervisor.budget import memory
 from mlxd.supervisor.clock import SystemClock
-from mlxd.supervisor.downloads import Downloads
-from mlxd.supervisor.journal import Journal
-from mlxd.supervisor.metering import MeteringLauncher
+from mlxd.supervisor.downloads.downloads import Downloads
+from mlxd.supervisor.front import listener, upstream
+from mlxd.supervisor.front.server import Server
+from mlxd.supervisor.lifecycle import stale_workers
+from mlxd.supervisor.lifecycle.run_directory import RunDirectory
+from mlxd.supervisor.lifecycle.standby import StandbyLauncher
+from mlxd.supervisor.logs import journal
+from mlxd.supervisor.logs.journal import Journal
 from mlxd.supervisor.metrics.lending import MeteredPool
 from mlxd.supervisor.metrics.metrics import Metrics
-from mlxd.supervisor.pressure import Pressure
+from mlxd.supervisor.pressure.pressure import Pressure
+from mlxd.supervisor.pressure.stall_watch import StallWatch
 from mlxd.supervisor.reload import Reload
-from mlxd.supervisor.responses import Responses
-from mlxd.supervisor.run_directory import RunDirectory
-from mlxd.supervisor.server import Server
-from mlxd.supervisor.stall_watch import StallWatch
-from mlxd.supervisor.standby import StandbyLauncher
+from mlxd.supervisor.responses.responses import Responses
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
-from mlxd.supervisor.worker_pools import WorkerPools
 
 _STANDBY_AFTER_S = 0.5
 """First the daemon answers, then it provides for later."""

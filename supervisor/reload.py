@@ -6,8 +6,8 @@ from collections.abc import Callable
 from mlxd.config.settings import Settings
 from mlxd.protocol.errors import ConfigError
 from mlxd.protocol.journal import ConfigReloaded, ReloadRefused
-from mlxd.supervisor.audit import Audit
-from mlxd.supervisor.journal import Tell, unheard
+from mlxd.supervisor.access.audit import Audit
+from mlxd.supervisor.logs.journal import Tell, unheard
 
 logger = logging.getLogger("mlxd.reload")
 

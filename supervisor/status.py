@@ -8,10 +8,10 @@ from typing import Any
 from mlxd.protocol.admin import ModelStatus
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.clock import Clock
-from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.lifecycle.worker import WorkerHandle
 from mlxd.supervisor.ports import Glance
-from mlxd.supervisor.wait_board import WaitBoard
-from mlxd.supervisor.worker import WorkerHandle
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.wait_board import WaitBoard
 
 Fetch = Callable[[str, str], Awaitable[Mapping[str, Any] | None]]
 """Get a JSON object from (socket, path) of a worker; None where it does not answer in time."""

@@ -14,7 +14,7 @@ from mlxd.supervisor.cli.failure import Misused, Refused
 from mlxd.supervisor.cli.session import Command, Session
 
 if TYPE_CHECKING:
-    from mlxd.supervisor.keys import Keys
+    from mlxd.supervisor.access.keys import Keys
 
 T = TypeVar("T")
 
@@ -154,7 +154,7 @@ def _reaches_a_daemon(session: Session) -> bool:
 
 
 def _book(session: Session) -> "Keys":
-    from mlxd.supervisor.keys import FILE, Keys
+    from mlxd.supervisor.access.keys import FILE, Keys
 
     return Keys(session.paths.state_dir / FILE)
 
@@ -170,7 +170,7 @@ def _ask(
     if _reaches_a_daemon(session):
         return remotely()
     from mlxd.protocol.errors import MlxdError
-    from mlxd.supervisor.audit import FILE, Audit
+    from mlxd.supervisor.access.audit import FILE, Audit
 
     audit = Audit(session.paths.log_dir / FILE)
     session.paths.prepare()

@@ -33,7 +33,7 @@ def logs(session: Session, model: str | None, count: int, follow: bool) -> None:
 
 def _file(session: Session, model: str | None) -> Path:
     from mlxd.supervisor.cli.background import LOG
-    from mlxd.supervisor.logs import file_name
+    from mlxd.supervisor.logs.logs import file_name
 
     folder = session.paths.log_dir
     path = folder / (LOG if model is None else file_name(model))

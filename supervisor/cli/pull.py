@@ -117,9 +117,9 @@ def _asked(session: Session, wanted: PullRequest) -> Generator[Progress]:
 
 def _alone(session: Session, wanted: PullRequest) -> Generator[Progress]:
     """Yield what a process of our own says."""
-    from mlxd.supervisor import downloads_child as child
-    from mlxd.supervisor.downloads_files import parse_repo
-    from mlxd.supervisor.downloads_fit import budget, fits, journal_of
+    from mlxd.supervisor.downloads import child as child
+    from mlxd.supervisor.downloads.files import parse_repo
+    from mlxd.supervisor.downloads.fit import budget, fits, journal_of
 
     try:
         repo, revision = parse_repo(wanted.model, wanted.revision)

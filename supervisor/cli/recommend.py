@@ -32,7 +32,7 @@ def recommend(session: Session, kind: str | None, memory: str | None, everything
     The list is mlxd's own, put together by hand, and says how old it is; sizes are estimates until a model is pulled.
     """
     from mlxd.config.recommended import read
-    from mlxd.supervisor.downloads_fit import budget, fits
+    from mlxd.supervisor.downloads.fit import budget, fits
 
     room = _size(memory) if memory else budget(session.settings())
 

@@ -55,8 +55,8 @@ def _asked(session: Session, model: str, force: bool) -> Removed:
 def _alone(session: Session, model: str) -> Removed:
     """Do what the daemon would do; without one, nothing is loaded."""
     from mlxd.config import catalog
-    from mlxd.supervisor.downloads_fit import journal_of
-    from mlxd.supervisor.downloads_removal import removable, remove_from_disk
+    from mlxd.supervisor.downloads.fit import journal_of
+    from mlxd.supervisor.downloads.removal import removable, remove_from_disk
 
     cache = session.paths.hub_cache
     try:

@@ -19,7 +19,7 @@ _HEADER = ("NAME", "SIZE", "FITS", "DOWNLOADS", "TASK")
 @click.pass_obj
 def search(session: Session, words: tuple[str, ...], limit: int) -> None:
     """Find MLX models on the hub, and say which of them this machine's memory holds. Needs no daemon."""
-    from mlxd.supervisor.downloads_fit import budget
+    from mlxd.supervisor.downloads.fit import budget
 
     room = budget(session.settings())
     found = _found(" ".join(words), limit)
@@ -33,7 +33,7 @@ def search(session: Session, words: tuple[str, ...], limit: int) -> None:
 
 def fit(found: Found, room: int) -> bool | None:
     """Tell whether a budget holds it, None where its size is unknown."""
-    from mlxd.supervisor.downloads_fit import fits
+    from mlxd.supervisor.downloads.fit import fits
 
     return None if found.weights_bytes is None else fits(found.weights_bytes, room)
 
@@ -51,7 +51,7 @@ def rows(found: Iterable[Found], room: int) -> Iterator[tuple[str, ...]]:
 
 
 def _found(query: str, limit: int) -> list[Found]:
-    from mlxd.supervisor.downloads_hub import Hub, explained
+    from mlxd.supervisor.downloads.hub import Hub, explained
 
     try:
         return Hub(None).search(query, limit)

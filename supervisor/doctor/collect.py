@@ -15,8 +15,10 @@ from mlxd.config.load import load
 from mlxd.config.paths import Paths
 from mlxd.config.settings import Settings
 from mlxd.protocol.errors import ConfigError
-from mlxd.supervisor import listener, memory, runfile
+from mlxd.supervisor import runfile
+from mlxd.supervisor.budget import memory
 from mlxd.supervisor.doctor.facts import Facts, ServiceFacts
+from mlxd.supervisor.front import listener
 from mlxd.supervisor.service import control, plan
 from mlxd.supervisor.service.control import Control, ServiceError
 

@@ -3,7 +3,7 @@
 from collections.abc import Set
 from typing import Protocol
 
-from mlxd.supervisor.tenant import ANYONE
+from mlxd.supervisor.access.tenant import ANYONE
 
 MODEL, KEY = "model", "key"
 WHO = (MODEL, KEY)

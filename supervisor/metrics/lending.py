@@ -9,7 +9,7 @@ from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
-from mlxd.supervisor import tenant
+from mlxd.supervisor.access import tenant
 from mlxd.supervisor.metrics.requests import Requests
 from mlxd.supervisor.ports import Lease, Pool
 from mlxd.supervisor.urgency import Priority

@@ -9,7 +9,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from mlxd.protocol.control import Used
 from mlxd.protocol.journal import Entry
-from mlxd.supervisor.journal import Tell
+from mlxd.supervisor.logs.journal import Tell
 from mlxd.supervisor.metrics.gauges import Gauges
 from mlxd.supervisor.metrics.lives import Lives
 from mlxd.supervisor.metrics.registry import Registry

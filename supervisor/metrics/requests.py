@@ -5,10 +5,10 @@ import time
 from starlette.types import Scope
 
 from mlxd.protocol.errors import CapacityError
+from mlxd.supervisor.front.request_trace import CLIENT_GONE, Trace
 from mlxd.supervisor.metrics.families import family
 from mlxd.supervisor.metrics.labels import WHO
 from mlxd.supervisor.metrics.registry import Registry
-from mlxd.supervisor.request_trace import CLIENT_GONE, Trace
 
 _DURATION = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 180.0, 600.0)
 _WAIT = (0.001, 0.01, 0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)

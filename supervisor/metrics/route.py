@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mlxd.supervisor.access import Access
+from mlxd.supervisor.access.access import Access
 from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.ports import Catalog, Status
 

@@ -22,10 +22,10 @@ from support.pools import PATIENT, Logs, Request, make_pool, model, quick, soon
 
 from mlxd.protocol.errors import ModelLoadFailed
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import SpawnLauncher
-from mlxd.supervisor.worker import WorkerHandle
+from mlxd.supervisor.lifecycle.lifecycle import Policy
+from mlxd.supervisor.lifecycle.process import SpawnLauncher
+from mlxd.supervisor.lifecycle.worker import WorkerHandle
+from mlxd.supervisor.scheduling.pool import Pool
 
 S = WorkerState
 WITHIN = 30.0

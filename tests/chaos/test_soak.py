@@ -28,7 +28,7 @@ from support.soak_load import PASSING, STEADY, VECTORS
 from support.tiny_models import folder
 
 from mlxd.config import demo
-from mlxd.supervisor.rotating_file import FILE_BYTES
+from mlxd.supervisor.logs.rotating_file import FILE_BYTES
 
 MINUTES = float(os.environ.get("SOAK_MINUTES", "0"))
 CLIENTS = 4

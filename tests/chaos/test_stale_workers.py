@@ -15,7 +15,7 @@ from support.daemon import Daemon, Home
 from support.deadline import until
 from support.pools import make_pool, soon
 
-from mlxd.supervisor.stale_workers import (
+from mlxd.supervisor.lifecycle.stale_workers import (
     NONCE,
     Graces,
     Note,

@@ -12,7 +12,7 @@ from mlxd.protocol.admin import ModelStatus
 from mlxd.protocol.generation import SamplingDefaults
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.model_entry import beginning
+from mlxd.supervisor.routes.model_entry import beginning
 
 STATUS = ModelStatus(
     id=MODEL,

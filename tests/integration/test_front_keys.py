@@ -6,7 +6,7 @@ import pytest
 from support.front import MODEL
 from support.keyed_front import OTHER, keyed_front, routes_of
 
-from mlxd.supervisor import rights
+from mlxd.supervisor.access import rights
 
 NAMELESS = {
     "GET /", "GET /api/ps", "GET /api/tags", "GET /api/version", "GET /anthropic/v1/models",

@@ -11,7 +11,7 @@ import pytest
 from support.front import MODEL
 from support.keyed_front import KeyedFront, code_of, keyed_front
 
-from mlxd.supervisor import signature
+from mlxd.supervisor.access import signature
 
 PATH = "/v1/chat/completions"
 BODY = json.dumps({"model": MODEL, "messages": []}).encode()

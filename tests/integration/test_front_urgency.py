@@ -14,9 +14,9 @@ from support.pools import make_pool
 
 from mlxd.protocol import sse
 from mlxd.supervisor.app import build_app
-from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.urgency import Priority, Urgency
-from mlxd.supervisor.worker_pools import WorkerPools
 
 CHAT, MESSAGES, RESPONSES = "/v1/chat/completions", "/v1/messages", "/v1/responses"
 BODIES: Mapping[str, Mapping[str, Any]] = {

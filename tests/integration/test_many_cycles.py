@@ -13,7 +13,7 @@ from support.daemon import Daemon
 from support.deadline import until
 from support.tiny_models import folder
 
-from mlxd.supervisor import memory
+from mlxd.supervisor.budget import memory
 
 CYCLES = 50
 SLACK = 5 << 20

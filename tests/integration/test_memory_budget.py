@@ -10,7 +10,7 @@ from conftest import RunDaemon
 from support.daemon import Daemon, is_gone
 
 from mlxd.config import demo
-from mlxd.supervisor import memory
+from mlxd.supervisor.budget import memory
 
 MB = 10**6
 

@@ -14,13 +14,14 @@ from support.front import FixedCatalog, settings
 from support.pools import make_pool, model, quick
 from support.tiny_models import folder
 
-from mlxd.supervisor import memory, upstream
 from mlxd.supervisor.app import build_app
+from mlxd.supervisor.budget import memory
 from mlxd.supervisor.clock import SystemClock
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import SpawnLauncher
+from mlxd.supervisor.front import upstream
+from mlxd.supervisor.lifecycle.process import SpawnLauncher
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
-from mlxd.supervisor.worker_pools import WorkerPools
 
 BAD: dict[str, Any] = {"model": "tiny", "prompt": [1, 2, POISON, 3], "max_tokens": 4}
 

@@ -11,7 +11,7 @@ from support.front import running_front
 from support.upstream_app import frame
 from uvicorn.server import ServerState
 
-from mlxd.supervisor import slow_clients
+from mlxd.supervisor.front import slow_clients
 
 WITHIN = 20.0
 PATIENCE = 0.3

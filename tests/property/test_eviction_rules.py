@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxd.supervisor.eviction import Resident, choose, choose_to_yield
-from mlxd.supervisor.room import Room
+from mlxd.supervisor.scheduling.eviction import Resident, choose, choose_to_yield
+from mlxd.supervisor.scheduling.room import Room
 
 residents = st.lists(
     st.builds(

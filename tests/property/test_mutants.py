@@ -12,7 +12,8 @@ from support.life_moves import walk
 from support.mutants import mutated
 from support.worlds import choose_world
 
-from mlxd.supervisor import eviction, lifecycle, scheduler, watchdog
+from mlxd.supervisor.lifecycle import lifecycle, watchdog
+from mlxd.supervisor.scheduling import eviction, scheduler
 
 
 def live() -> None:

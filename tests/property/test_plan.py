@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
 from mlxd.protocol.plan import Verdict
-from mlxd.supervisor.plan import plan
-from mlxd.supervisor.scheduler import (
+from mlxd.supervisor.scheduling.plan import plan
+from mlxd.supervisor.scheduling.scheduler import (
     Evict,
     ModelView,
     Refuse,

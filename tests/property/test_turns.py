@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.scheduler import Grant, ModelView, Snapshot, Waiting, decide, in_line
-from mlxd.supervisor.turns import Shared
+from mlxd.supervisor.scheduling.scheduler import (
+    Grant,
+    ModelView,
+    Snapshot,
+    Waiting,
+    decide,
+    in_line,
+)
+from mlxd.supervisor.scheduling.turns import Shared
 from mlxd.supervisor.urgency import Priority
 
 MODELS, KEYS = ("m", "n"), ("a", "b", "c")

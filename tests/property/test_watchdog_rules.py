@@ -11,9 +11,9 @@ from support.choices import Drawn
 from support.life_moves import choose_policy
 
 from mlxd.protocol.lifecycle import StopReason, WorkerState
-from mlxd.supervisor import lifecycle, watchdog
-from mlxd.supervisor.events import Kill, StopWanted, Terminate
-from mlxd.supervisor.lifecycle import Life, Policy
+from mlxd.supervisor.lifecycle import lifecycle, watchdog
+from mlxd.supervisor.lifecycle.events import Kill, StopWanted, Terminate
+from mlxd.supervisor.lifecycle.lifecycle import Life, Policy
 
 S = WorkerState
 NOW = 1000.0

@@ -7,9 +7,9 @@ from mlxd.protocol.control import Used
 from mlxd.protocol.journal import WorkerEnded, WorkerMoved
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import StopReason, WorkerState
+from mlxd.supervisor.front.request_trace import Trace
 from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.ports import Glance
-from mlxd.supervisor.request_trace import Trace
 
 S = WorkerState
 _MODEL, _KEY = "m", "k"

@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 from starlette.types import ASGIApp
 
-from mlxd.supervisor.listener import listen
+from mlxd.supervisor.front.listener import listen
 
 
 class Serving:

@@ -17,7 +17,7 @@ from support.child import ENTRY, Script
 from support.pools import model
 
 from mlxd.config.spec import ModelSpec
-from mlxd.supervisor.process import SpawnLauncher
+from mlxd.supervisor.lifecycle.process import SpawnLauncher
 
 
 @contextmanager

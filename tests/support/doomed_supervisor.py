@@ -9,7 +9,7 @@ import sys
 from mlxd.protocol import control
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor.process import Callbacks, SpawnLauncher
+from mlxd.supervisor.lifecycle.process import Callbacks, SpawnLauncher
 
 
 async def main(socket: str) -> None:

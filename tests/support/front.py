@@ -22,9 +22,9 @@ from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
 from mlxd.supervisor.app import build_app
-from mlxd.supervisor.plan import plan as planned
 from mlxd.supervisor.ports import Glance
-from mlxd.supervisor.scheduler import ModelView, Snapshot
+from mlxd.supervisor.scheduling.plan import plan as planned
+from mlxd.supervisor.scheduling.scheduler import ModelView, Snapshot
 from mlxd.supervisor.urgency import Priority, Urgency
 
 MODEL = "org/tiny"

@@ -15,7 +15,7 @@ from support.front import MODEL, FakePool, FakeStatus, FixedCatalog, settings, s
 from support.upstream_app import ScriptedWorker, scripted_worker
 
 from mlxd.protocol.keys import KeyRequest
-from mlxd.supervisor.access import Access
+from mlxd.supervisor.access.access import Access
 from mlxd.supervisor.app import build_app
 
 OTHER = "org/other"

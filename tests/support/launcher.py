@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mlxd.protocol import control
 from mlxd.protocol.control import FromWorker, ToWorker
 from mlxd.protocol.exit_codes import ExitCode
-from mlxd.supervisor.process import Callbacks
+from mlxd.supervisor.lifecycle.process import Callbacks
 
 FIRST_PID = 70_001
 

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 
 from mlxd.protocol.lifecycle import StopReason, WorkerState
-from mlxd.supervisor import events
-from mlxd.supervisor.lifecycle import Policy
+from mlxd.supervisor.lifecycle import events
+from mlxd.supervisor.lifecycle.lifecycle import Policy
 
 S = WorkerState
 

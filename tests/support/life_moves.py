@@ -9,7 +9,7 @@ from support.choices import Choose
 from support.life_world import LifeWorld
 
 from mlxd.protocol.lifecycle import FAILURES, StopReason, WorkerState
-from mlxd.supervisor.lifecycle import Policy
+from mlxd.supervisor.lifecycle.lifecycle import Policy
 
 S = WorkerState
 WANTED_STOPS = sorted(set(StopReason) - FAILURES)

@@ -6,8 +6,8 @@ Nothing here asks the code under test what it should have done: process, leases,
 from support.life_account import Account, Process
 
 from mlxd.protocol.lifecycle import ALIVE, FAILURES, LEGAL, StopReason, WorkerState
-from mlxd.supervisor import events, lifecycle, watchdog
-from mlxd.supervisor.lifecycle import Life, Policy
+from mlxd.supervisor.lifecycle import events, lifecycle, watchdog
+from mlxd.supervisor.lifecycle.lifecycle import Life, Policy
 
 S = WorkerState
 SERVING = (S.READY, S.DRAINING)

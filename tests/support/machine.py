@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from support.launcher import FakeLauncher
 
-from mlxd.supervisor.budget import Budget, Gauges
+from mlxd.supervisor.budget.budget import Budget, Gauges
+from mlxd.supervisor.budget.costs import Costs
 from mlxd.supervisor.clock import Clock, SystemClock
-from mlxd.supervisor.costs import Costs
 
 MB = 1 << 20
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
-from mlxd.supervisor.scheduler import ModelView, Refusal
+from mlxd.supervisor.scheduling.scheduler import ModelView, Refusal
 from mlxd.supervisor.urgency import Priority
 
 S = WorkerState

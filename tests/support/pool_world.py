@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from support.pool_parts import BACKOFF_S, Drain, Pin, Request, Worker
 
 from mlxd.protocol.lifecycle import ALIVE, WorkerState
-from mlxd.supervisor import scheduler
-from mlxd.supervisor.scheduler import Evict, Grant, Refusal, Refuse, Snapshot, Start
+from mlxd.supervisor.scheduling import scheduler
+from mlxd.supervisor.scheduling.scheduler import Evict, Grant, Refusal, Refuse, Snapshot, Start
 from mlxd.supervisor.urgency import Priority
 
 S = WorkerState

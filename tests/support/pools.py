@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor.budget import Budget
+from mlxd.supervisor.budget.budget import Budget
 from mlxd.supervisor.clock import Clock, SystemClock
-from mlxd.supervisor.lease import Lease
-from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.limits import Limits
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import Launcher
+from mlxd.supervisor.lifecycle.lease import Lease
+from mlxd.supervisor.lifecycle.lifecycle import Policy
+from mlxd.supervisor.lifecycle.process import Launcher
+from mlxd.supervisor.scheduling.limits import Limits
+from mlxd.supervisor.scheduling.pool import Pool
 from mlxd.supervisor.urgency import Priority, Urgency
 
 T = TypeVar("T")

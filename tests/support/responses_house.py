@@ -17,9 +17,9 @@ from support.scripted_engine import ScriptedEngine
 from support.tokenizers import CHATML, byte_tokenizer
 
 from mlxd.protocol.control import Used
-from mlxd.supervisor.access import Access
+from mlxd.supervisor.access.access import Access
 from mlxd.supervisor.app import build_app
-from mlxd.supervisor.responses import Responses
+from mlxd.supervisor.responses.responses import Responses
 from mlxd.workers.api.app import build
 
 WITHIN = 10.0

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from starlette.types import Receive, Scope, Send
 
-from mlxd.supervisor import log_lines
-from mlxd.supervisor.listener import listen, url_of
-from mlxd.supervisor.request_trace import RequestTrace
-from mlxd.supervisor.server import Server
+from mlxd.supervisor.front.listener import listen, url_of
+from mlxd.supervisor.front.request_trace import RequestTrace
+from mlxd.supervisor.front.server import Server
+from mlxd.supervisor.logs import log_lines
 
 
 async def run(mode: str) -> None:

@@ -19,13 +19,14 @@ from support.pools import make_pool, quick
 from mlxd.config.load import load
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.errors import ModelNotFound
-from mlxd.supervisor import memory, upstream
 from mlxd.supervisor.app import build_app
+from mlxd.supervisor.budget import memory
 from mlxd.supervisor.clock import SystemClock
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import Callbacks, Child, SpawnLauncher
+from mlxd.supervisor.front import upstream
+from mlxd.supervisor.lifecycle.process import Callbacks, Child, SpawnLauncher
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
-from mlxd.supervisor.worker_pools import WorkerPools
 
 _POLICY = quick(
     hello_timeout=60, load_stall=20, step_stall=4, drain_timeout=10, ask_grace=1, kill_grace=3,

@@ -20,7 +20,7 @@ from mlxd.protocol import control
 from mlxd.protocol.control import Failed, FromWorker, Ready, Start, Stop
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import trampoline
+from mlxd.supervisor.lifecycle import trampoline
 
 PATIENCE = 60.0
 

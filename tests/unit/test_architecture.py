@@ -9,20 +9,21 @@ from support import source
 from support.source import ALLOWED, MLX, WEB
 
 PURE = (
-    "events",
-    "lifecycle",
-    "room",
-    "scheduler",
-    "eviction",
-    "watchdog",
-    "needs",
-    "grants",
-    "waits",
-    "plan",
-    "relief",
+    "budget/grants",
+    "budget/needs",
+    "lifecycle/events",
+    "lifecycle/lifecycle",
+    "lifecycle/watchdog",
+    "pressure/relief",
+    "scheduling/eviction",
+    "scheduling/plan",
+    "scheduling/room",
+    "scheduling/scheduler",
+    "scheduling/turns",
+    "scheduling/waits",
     "urgency",
-    "turns",
 )
+"""Files of the supervisor that decide and do nothing else."""
 PURE_STDLIB = {
     "bisect", "collections", "dataclasses", "enum", "functools", "itertools", "math", "operator", "re",
     "typing",
@@ -96,7 +97,7 @@ def test_the_rule_sees_a_planted_breach(folder: str, line: str) -> None:
 @pytest.mark.parametrize("module", PURE)
 def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
     path = source.ROOT / "supervisor" / f"{module}.py"
-    siblings = {f"mlxd.supervisor.{name}" for name in PURE}
+    siblings = {f"mlxd.supervisor.{name.replace('/', '.')}" for name in PURE}
     allowed = PURE_STDLIB | {"mlxd.protocol"} | siblings
     found = [name for name in source.imports(source.parse(path)) if not source.under(name, allowed)]
     assert found == []
@@ -114,9 +115,9 @@ def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the
             if (top := module.partition(".")[0]) in users:
                 users[top].add(source.name(path))
     assert all(name.startswith("supervisor/cli/") for name in users["click"])
-    assert users["httptools"] <= {"supervisor/worker_connection.py"}
+    assert users["httptools"] <= {"supervisor/front/worker_connection.py"}
     assert users["httpx"] <= {"supervisor/client.py"}
-    assert users["huggingface_hub"] <= {"supervisor/downloads_hub.py"}
+    assert users["huggingface_hub"] <= {"supervisor/downloads/hub.py"}
 
 
 def test_templates_and_dialects_know_no_mlx() -> None:
@@ -164,7 +165,7 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_importing_the_supervisor_loads_no_mlx_and_no_worker() -> None:
     loaded = loaded_after(
-        "import mlxd.supervisor.app, mlxd.supervisor.daemon, mlxd.supervisor.pool"
+        "import mlxd.supervisor.app, mlxd.supervisor.daemon, mlxd.supervisor.scheduling.pool"
     )
     heavy = MLX | {"torch", "huggingface_hub", "fastapi", "pydantic", "mlxd.workers"}
     assert {module for module in loaded if source.under(module, heavy)} == set()

@@ -12,7 +12,7 @@ from support import all_metrics
 from support.source import ROOT
 
 from mlxd.protocol.keys import Right
-from mlxd.supervisor import rights
+from mlxd.supervisor.access import rights
 
 FOLDER = ROOT / "scripts" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((FOLDER / "dashboard.json").read_text())

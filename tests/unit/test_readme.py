@@ -1,5 +1,6 @@
 """The README's tables say what the code says."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import click
 import pytest
 import yaml
 from starlette.routing import Route
+from support import source
 from support.all_metrics import families
 from support.source import ALLOWED, ROOT
 
@@ -56,6 +58,7 @@ def test_every_table_is_compared_with_the_code() -> None:
         "| HTTP | code | says |",
         "| state | means | may become |",
         "| folder | holds | may import |",
+        "| package | does what |",
         "| package | why |",
         "| script | does |",
     }
@@ -170,6 +173,19 @@ def test_who_may_import_what() -> None:
     rows = table("| folder | holds | may import |")
     shown = {code(folder)[0].rstrip("/"): set(code(allowed)) for folder, _, allowed in rows}
     assert shown == ALLOWED
+
+
+def test_what_each_package_does() -> None:
+    shown = {
+        code(package)[0].rstrip("/"): does for package, does in table("| package | does what |")
+    }
+    assert shown == {
+        package: sentence[0].lower() + sentence[1:].rstrip(".")
+        for folder in ("supervisor", "workers")
+        for init in (ROOT / folder).glob("*/__init__.py")
+        if (package := source.name(init.parent))
+        if (sentence := (ast.get_docstring(source.parse(init)) or "").partition("\n")[0])
+    }
 
 
 def test_dependencies() -> None:

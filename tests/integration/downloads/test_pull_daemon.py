@@ -86,7 +86,7 @@ def test_two_pulls_of_one_model_share_one_download(hub: HubServer, served: Daemo
     with pulling(served) as first, pulling(served) as second:
         until(lambda: partial_bytes(served.place) > 0, within=60, what="some of it came")
         children = psutil.Process(served.pid).children()
-        assert len([c for c in children if "downloads_child" in " ".join(c.cmdline())]) == 1
+        assert len([c for c in children if "downloads.child" in " ".join(c.cmdline())]) == 1
         hub.release.set()
         ends = [steps(response)[-1] for response in (first, second)]
     assert [end["status"] for end in ends] == ["done", "done"]

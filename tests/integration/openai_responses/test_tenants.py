@@ -10,9 +10,9 @@ from support.responses_house import House, house
 
 from mlxd.protocol.errors import RateLimited
 from mlxd.protocol.keys import KeyRequest
-from mlxd.supervisor.access import Access
-from mlxd.supervisor.quota import Shares
-from mlxd.supervisor.responses_database import Database, Record
+from mlxd.supervisor.access.access import Access
+from mlxd.supervisor.access.quota import Shares
+from mlxd.supervisor.responses.database import Database, Record
 
 
 class Keys:

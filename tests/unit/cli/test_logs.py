@@ -9,7 +9,7 @@ from support.scripted_http import Script
 from support.statuses import entry
 
 from mlxd.supervisor.cli import tail
-from mlxd.supervisor.logs import WorkerLog
+from mlxd.supervisor.logs.logs import WorkerLog
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from mlxd.config.load import load
 from mlxd.config.recommended import Recommended, read
 from mlxd.protocol.kinds import ModelKind
-from mlxd.supervisor.downloads_files import parse_repo
-from mlxd.supervisor.downloads_fit import fits
+from mlxd.supervisor.downloads.files import parse_repo
+from mlxd.supervisor.downloads.fit import fits
 
 LIST = read()
 GPU_SHARE = 0.75

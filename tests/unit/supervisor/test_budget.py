@@ -12,10 +12,10 @@ from mlxd.protocol import control
 from mlxd.protocol.errors import InsufficientMemory
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Verdict
-from mlxd.supervisor.needs import PROCESS_BYTES, Cost
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.process import Callbacks
-from mlxd.supervisor.wait_board import WaitBoard
+from mlxd.supervisor.budget.needs import PROCESS_BYTES, Cost
+from mlxd.supervisor.lifecycle.process import Callbacks
+from mlxd.supervisor.scheduling.pool import Pool
+from mlxd.supervisor.scheduling.wait_board import WaitBoard
 
 S = WorkerState
 BIG: dict[str, Any] = {"weights_bytes": 600 * MB}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlxd.supervisor.causes import ended, explained
+from mlxd.supervisor.lifecycle.causes import ended, explained
 
 
 @pytest.mark.parametrize(

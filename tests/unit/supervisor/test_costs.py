@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.pools import model
 
-from mlxd.supervisor.costs import Costs
-from mlxd.supervisor.needs import Cost
+from mlxd.supervisor.budget.costs import Costs
+from mlxd.supervisor.budget.needs import Cost
 
 COST = Cost(load_peak=30, steady=20, seconds_per_byte=0.5)
 

@@ -5,7 +5,7 @@ import pytest
 
 from mlxd.protocol.errors import InvalidRequest
 from mlxd.protocol.peek import Peek
-from mlxd.supervisor import form
+from mlxd.supervisor.front import form
 
 
 def encoded(fields: dict[str, str], audio: bytes = b"RIFF\r\n--x") -> tuple[bytes, str]:

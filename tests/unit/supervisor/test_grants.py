@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxd.supervisor.grants import Claim, Grant, shares, wired
+from mlxd.supervisor.budget.grants import Claim, Grant, shares, wired
 
 GB = 10**9
 sizes = st.integers(0, 10**12)

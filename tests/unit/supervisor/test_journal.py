@@ -6,7 +6,7 @@ import msgspec
 from support.pools import soon
 
 from mlxd.protocol.journal import DaemonStarted, ModelPinned, decoder
-from mlxd.supervisor.journal import Journal
+from mlxd.supervisor.logs.journal import Journal
 
 
 def pinned(name: str = "a") -> ModelPinned:

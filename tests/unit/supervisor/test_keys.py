@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from mlxd.protocol.errors import ConfigError, InvalidRequest, ObjectNotFound
 from mlxd.protocol.keys import KeyRequest, Right
-from mlxd.supervisor import key_record, keys
-from mlxd.supervisor.key_record import KeyRecord, digest_of
-from mlxd.supervisor.keys import Keys, Ring
+from mlxd.supervisor.access import key_record, keys
+from mlxd.supervisor.access.key_record import KeyRecord, digest_of
+from mlxd.supervisor.access.keys import Keys, Ring
 
 
 def book(folder: Path, at: float = 1000.0) -> Keys:

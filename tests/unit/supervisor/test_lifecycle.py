@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from mlxd.protocol.lifecycle import LEGAL, IllegalTransition, StopReason, WorkerState
-from mlxd.supervisor import lifecycle
-from mlxd.supervisor.events import (
+from mlxd.supervisor.lifecycle import lifecycle
+from mlxd.supervisor.lifecycle.events import (
     AskToStop,
     BecameReady,
     DumpStacks,
@@ -28,7 +28,7 @@ from mlxd.supervisor.events import (
     TimeUp,
     Wanted,
 )
-from mlxd.supervisor.lifecycle import Life, Policy
+from mlxd.supervisor.lifecycle.lifecycle import Life, Policy
 
 S = WorkerState
 POLICY = Policy(

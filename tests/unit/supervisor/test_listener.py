@@ -10,9 +10,10 @@ import pytest
 from mlxd.config.settings import Server
 from mlxd.protocol.errors import ConfigError
 from mlxd.protocol.keys import KeyRequest
-from mlxd.supervisor import access, listener
-from mlxd.supervisor.keys import FILE, Keys
-from mlxd.supervisor.listener import PortTaken
+from mlxd.supervisor.access import access
+from mlxd.supervisor.access.keys import FILE, Keys
+from mlxd.supervisor.front import listener
+from mlxd.supervisor.front.listener import PortTaken
 
 
 def test_port_0_takes_a_free_one_and_connections_queue_at_once() -> None:

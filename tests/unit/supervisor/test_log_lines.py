@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support import source
 
-from mlxd.supervisor.log_lines import LineFormatter, is_news
-from mlxd.supervisor.request_trace import Trace
+from mlxd.supervisor.front.request_trace import Trace
+from mlxd.supervisor.logs.log_lines import LineFormatter, is_news
 
 
 def test_a_line_names_time_level_and_source() -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mlxd.supervisor import logs
-from mlxd.supervisor.logs import WorkerLog, file_name
+from mlxd.supervisor.logs import logs
+from mlxd.supervisor.logs.logs import WorkerLog, file_name
 
 
 def test_lines_are_whole_however_the_bytes_are_cut(tmp_path: Path) -> None:

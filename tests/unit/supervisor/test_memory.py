@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from mlxd.supervisor import memory
+from mlxd.supervisor.budget import memory
 
 
 def test_a_process_costs_what_it_has_touched() -> None:

@@ -15,12 +15,12 @@ from mlxd.protocol.control import Used
 from mlxd.protocol.journal import Entry, MemoryShort, WorkerEnded, WorkerMoved
 from mlxd.protocol.lifecycle import StopReason, WorkerState
 from mlxd.supervisor.app import build_app
+from mlxd.supervisor.front.request_trace import Trace
 from mlxd.supervisor.metrics.families import OTHER, family
 from mlxd.supervisor.metrics.lives import Lives
 from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.metrics.registry import Registry
 from mlxd.supervisor.ports import Glance
-from mlxd.supervisor.request_trace import Trace
 
 S = WorkerState
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlxd.supervisor.needs import (
+from mlxd.supervisor.budget.needs import (
     ALLOWED_TOKENS,
     LEAST_PROCESS_BYTES,
     PROCESS_BYTES,

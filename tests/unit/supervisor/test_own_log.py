@@ -9,7 +9,7 @@ from mlxd.supervisor.cli import tail
 WRITER = """
 import logging, sys
 from pathlib import Path
-from mlxd.supervisor.own_log import OwnLog
+from mlxd.supervisor.logs.own_log import OwnLog
 logging.basicConfig(level="INFO", handlers=[OwnLog(Path(sys.argv[1]), file_bytes=400)], format="%(message)s")
 for number in range(int(sys.argv[2])):
     logging.info("line %04d", number)

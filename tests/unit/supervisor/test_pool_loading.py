@@ -11,7 +11,7 @@ from mlxd.protocol.errors import (
     WorkerStopFailed,
 )
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor import pool as pool_module
+from mlxd.supervisor.scheduling import pool as pool_module
 
 S = WorkerState
 

@@ -3,9 +3,9 @@
 from support.launcher import FakeLauncher
 from support.pools import Request, make_pool, model, settle
 
-from mlxd.supervisor import tenant
-from mlxd.supervisor.pool import Pool
-from mlxd.supervisor.tenant import Caller, Tenant
+from mlxd.supervisor.access import tenant
+from mlxd.supervisor.access.tenant import Caller, Tenant
+from mlxd.supervisor.scheduling.pool import Pool
 
 
 def request_of(key: str, pool: Pool) -> Request:

@@ -18,7 +18,7 @@ from support.pools import soon
 from mlxd.protocol import control
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor.process import Callbacks, Child, Launcher, SpawnLauncher
+from mlxd.supervisor.lifecycle.process import Callbacks, Child, Launcher, SpawnLauncher
 
 
 class Witness:

@@ -4,10 +4,24 @@ import math
 from dataclasses import replace
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.events import BecameReady as Ready
-from mlxd.supervisor.events import Exited, HelloReceived, LeaseEnded, LeaseStarted, Reset, Wanted
-from mlxd.supervisor.lifecycle import Life, Policy, step
-from mlxd.supervisor.scheduler import ModelView, Refusal, Refuse, Snapshot, Waiting, decide
+from mlxd.supervisor.lifecycle.events import BecameReady as Ready
+from mlxd.supervisor.lifecycle.events import (
+    Exited,
+    HelloReceived,
+    LeaseEnded,
+    LeaseStarted,
+    Reset,
+    Wanted,
+)
+from mlxd.supervisor.lifecycle.lifecycle import Life, Policy, step
+from mlxd.supervisor.scheduling.scheduler import (
+    ModelView,
+    Refusal,
+    Refuse,
+    Snapshot,
+    Waiting,
+    decide,
+)
 
 POLICY = Policy(
     hello_timeout=60, load_stall=300, step_stall=120, drain_timeout=60, ask_grace=5,

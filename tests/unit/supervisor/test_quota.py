@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlxd.protocol.errors import RateLimited
-from mlxd.supervisor.quota import Quota, Quotas, Shares
+from mlxd.supervisor.access.quota import Quota, Quotas, Shares
 
 
 class Time:

@@ -5,7 +5,7 @@ import pytest
 
 from mlxd.protocol import errors, render
 from mlxd.protocol.dialect import Dialect
-from mlxd.supervisor import keepalive, refusal
+from mlxd.supervisor.front import keepalive, refusal
 
 REFUSALS = [
     errors.InvalidRequest("messages: expected a list", field="messages"),

@@ -8,9 +8,9 @@ from support.pools import Request, make_pool, model, settle, soon
 
 from mlxd.protocol import control
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor import memory
-from mlxd.supervisor.pressure import Pressure
-from mlxd.supervisor.relief import Level, Relief, Resident, level_of_stall, relief
+from mlxd.supervisor.budget import memory
+from mlxd.supervisor.pressure.pressure import Pressure
+from mlxd.supervisor.pressure.relief import Level, Relief, Resident, level_of_stall, relief
 
 OLD, NEW = Resident("old", idle_since=1), Resident("new", idle_since=2)
 BUSY, PINNED = Resident("busy", leases=1), Resident("pinned", pinned=True)

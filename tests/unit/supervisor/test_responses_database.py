@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mlxd.supervisor.responses_database import Database, Record
-from mlxd.supervisor.responses_items import Item
+from mlxd.supervisor.responses.database import Database, Record
+from mlxd.supervisor.responses.items import Item
 
 MANY = 1 << 40
 

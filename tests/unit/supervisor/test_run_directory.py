@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlxd.supervisor.run_directory import RunDirectory
+from mlxd.supervisor.lifecycle.run_directory import RunDirectory
 
 
 def test_the_folder_is_private_and_goes_with_its_content(tmp_path: Path) -> None:

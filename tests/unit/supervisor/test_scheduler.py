@@ -3,8 +3,8 @@
 import math
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor import scheduler
-from mlxd.supervisor.scheduler import (
+from mlxd.supervisor.scheduling import scheduler
+from mlxd.supervisor.scheduling.scheduler import (
     Action,
     Evict,
     Grant,

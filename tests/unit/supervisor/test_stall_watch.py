@@ -12,9 +12,9 @@ from support.launcher import FakeLauncher
 from support.pools import make_pool, model, settle, soon
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.pressure import Pressure
-from mlxd.supervisor.relief import Level
-from mlxd.supervisor.stall_watch import FILE, StallWatch
+from mlxd.supervisor.pressure.pressure import Pressure
+from mlxd.supervisor.pressure.relief import Level
+from mlxd.supervisor.pressure.stall_watch import FILE, StallWatch
 
 linux = pytest.mark.skipif(not hasattr(select, "epoll"), reason="only Linux has such triggers")
 

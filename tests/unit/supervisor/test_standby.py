@@ -12,8 +12,8 @@ from support.launcher import MANUAL, FakeLauncher, Habits
 from support.pools import LONG_S, Logs, make_pool, model, settle, soon
 
 from mlxd.protocol import control
-from mlxd.supervisor.process import Callbacks, SpawnLauncher
-from mlxd.supervisor.standby import Patience, StandbyLauncher
+from mlxd.supervisor.lifecycle.process import Callbacks, SpawnLauncher
+from mlxd.supervisor.lifecycle.standby import Patience, StandbyLauncher
 
 PATIENT = Patience(hello=LONG_S, retry=LONG_S, retry_max=LONG_S, short=LONG_S)
 

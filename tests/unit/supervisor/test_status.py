@@ -8,7 +8,7 @@ from support.launcher import FIRST_PID, FakeLauncher, Habits
 from support.pools import FOOTPRINT, Request, make_pool, model, quick, settle, soon
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.pool import Pool
+from mlxd.supervisor.scheduling.pool import Pool
 from mlxd.supervisor.status import Status
 
 S = WorkerState

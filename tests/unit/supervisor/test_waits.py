@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import pytest
 
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.scheduler import ModelView, Snapshot, Waiting
+from mlxd.supervisor.scheduling.scheduler import ModelView, Snapshot, Waiting
+from mlxd.supervisor.scheduling.waits import Cause, Progress, Wait, explain, in_words
 from mlxd.supervisor.urgency import Priority
-from mlxd.supervisor.waits import Cause, Progress, Wait, explain, in_words
 
 S = WorkerState
 

@@ -11,10 +11,10 @@ from support.pools import PATIENT, Log, model, quick, settle, soon
 from mlxd.protocol import control
 from mlxd.protocol.lifecycle import StopReason, WorkerState
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.supervisor import events
 from mlxd.supervisor.clock import SystemClock
-from mlxd.supervisor.lifecycle import Policy
-from mlxd.supervisor.worker import WorkerHandle
+from mlxd.supervisor.lifecycle import events
+from mlxd.supervisor.lifecycle.lifecycle import Policy
+from mlxd.supervisor.lifecycle.worker import WorkerHandle
 
 S = WorkerState
 STOP = events.StopWanted(StopReason.UNLOAD)

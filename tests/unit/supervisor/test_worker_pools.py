@@ -10,7 +10,7 @@ from support.pools import make_pool, model, settle
 from mlxd.protocol import control
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.assemble import build_tokenizers
-from mlxd.supervisor.worker_pools import WorkerPools
+from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 
 S = WorkerState
 

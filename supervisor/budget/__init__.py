@@ -1,0 +1,1 @@
+"""Know what memory there is, who has it, and what a model will take."""

@@ -1,0 +1,139 @@
+"""Read from the kernel what processes take and what the machine has.
+
+One of the few files that make calls which only macOS answers.
+"""
+
+import ctypes
+import functools
+import sys
+from pathlib import Path
+
+import psutil
+
+from mlxd.supervisor.pressure.relief import Level, level_of_stall
+
+
+def footprint(pid: int) -> int:
+    """Return the bytes a process costs the machine, 0 where it is gone.
+
+    That is phys_footprint on macOS (what Activity Monitor shows, Metal buffers included), and on Linux PSS, which
+    counts a page that several processes share once.
+    """
+    return _macos_footprint(pid) if sys.platform == "darwin" else _linux_footprint(pid)
+
+
+def total_bytes() -> int:
+    """Return the bytes of memory the machine has."""
+    return psutil.virtual_memory().total
+
+
+def gpu_bytes() -> int:
+    """Return the bytes that the GPU may use, all processes together, as Metal recommends; without Metal, all memory.
+
+    Metal is not asked, it would take a context in the supervisor: `iogpu.wired_limit_mb` where someone set it, else
+    the share that macOS gives, two thirds of up to 36 GiB and three quarters of more.
+    """
+    total = total_bytes()
+    if sys.platform != "darwin":
+        return total
+    limit = _sysctl("iogpu.wired_limit_mb")
+    if limit:
+        return min(limit << 20, total)
+    return total * 2 // 3 if total <= 36 << 30 else total * 3 // 4
+
+
+def available_bytes() -> int:
+    """Return the bytes that could be handed out now without swapping."""
+    return psutil.virtual_memory().available
+
+
+def peak_footprint(pid: int) -> int:
+    """Return the most bytes a process ever cost, 0 where it is gone; on Linux from RSS, the peak of PSS is unknown."""
+    if sys.platform == "darwin":
+        usage = _macos_usage(pid)
+        return int(usage.lifetime_max_phys_footprint) if usage else 0
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    sizes = dict(line.split(":", 1) for line in status.splitlines())
+    if "VmHWM" not in sizes:
+        return 0  # a zombie
+    above = int(sizes["VmHWM"].split()[0]) - int(sizes["VmRSS"].split()[0])
+    return footprint(pid) + max(0, above) * 1024
+
+
+def pressure() -> Level:
+    """Return how short of memory the machine is; normal where the kernel does not say."""
+    if sys.platform == "darwin":
+        level = _sysctl("kern.memorystatus_vm_pressure_level")
+        return Level(level) if level in set(Level) else Level.NORMAL
+    try:
+        return level_of_stall(Path("/proc/pressure/memory").read_text())
+    except OSError:
+        return Level.NORMAL
+
+
+def _linux_footprint(pid: int) -> int:
+    try:
+        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    except OSError:
+        return 0
+    for line in rollup.splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+class _ResourceUsage(ctypes.Structure):
+    """Mirror `rusage_info_v4` of <sys/resource.h>."""
+
+    _fields_ = [
+        ("uuid", ctypes.c_uint8 * 16),
+        ("user_time", ctypes.c_uint64),
+        ("system_time", ctypes.c_uint64),
+        ("package_idle_wakeups", ctypes.c_uint64),
+        ("interrupt_wakeups", ctypes.c_uint64),
+        ("page_ins", ctypes.c_uint64),
+        ("wired_size", ctypes.c_uint64),
+        ("resident_size", ctypes.c_uint64),
+        ("phys_footprint", ctypes.c_uint64),
+        ("start_time", ctypes.c_uint64),
+        ("exit_time", ctypes.c_uint64),
+        ("of_children_disk_and_quality_of_service", ctypes.c_uint64 * 17),
+        ("logical_writes", ctypes.c_uint64),
+        ("lifetime_max_phys_footprint", ctypes.c_uint64),
+        ("instructions_energy_and_rest", ctypes.c_uint64 * 6),
+    ]
+
+
+_RUSAGE_INFO_V4 = 4
+
+
+@functools.cache
+def _libproc() -> ctypes.CDLL:
+    library = ctypes.CDLL("/usr/lib/libproc.dylib")
+    library.proc_pid_rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
+    return library
+
+
+def _macos_footprint(pid: int) -> int:
+    usage = _macos_usage(pid)
+    return int(usage.phys_footprint) if usage else 0
+
+
+def _macos_usage(pid: int) -> _ResourceUsage | None:
+    usage = _ResourceUsage()
+    failed = _libproc().proc_pid_rusage(pid, _RUSAGE_INFO_V4, ctypes.byref(usage))
+    return None if failed else usage
+
+
+def _sysctl(name: str) -> int | None:
+    """Return an integer of the kernel's, None where it has none of this name."""
+    value = ctypes.c_int64(0)
+    size = ctypes.c_size_t(ctypes.sizeof(value))
+    library = ctypes.CDLL(None)
+    failed = library.sysctlbyname(
+        name.encode(), ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+    )
+    return None if failed else int(value.value)

@@ -1,0 +1,1 @@
+"""Keep what happened: the daemon's own log, what workers print, and the journal of events."""

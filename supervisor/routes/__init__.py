@@ -1,0 +1,1 @@
+"""Serve what a model answers, what models there are, and what operators ask."""
