@@ -21,6 +21,16 @@ class ImageUrl(msgspec.Struct, frozen=True):
     """What it is scaled down to; not OpenAI's, but what models with pictures of any size are asked for."""
 
 
+class VideoUrl(msgspec.Struct, frozen=True):
+    """Name a film: by a data: URI, or by an address; not OpenAI's, but what other servers take."""
+
+    url: str
+    fps: float | None = None
+    """Frames of each second that are shown."""
+    max_pixels: int | None = None
+    """What each frame is scaled down to."""
+
+
 class ContentPart(msgspec.Struct, frozen=True):
     """Hold one part of a message's content; what `type` asks for is checked where it is used."""
 
@@ -28,7 +38,9 @@ class ContentPart(msgspec.Struct, frozen=True):
     text: str | None = None
     refusal: str | None = None
     image_url: ImageUrl | str | None = None
+    video_url: VideoUrl | str | None = None
     max_pixels: int | None = None
+    fps: float | None = None
 
 
 class CalledFunction(msgspec.Struct, frozen=True):

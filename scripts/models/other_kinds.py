@@ -13,7 +13,7 @@ WRITERS: Final[dict[str, str]] = {
     "z_image_turbo": "models.drawing",
     "moss_image": "models.moss_image",
     **dict.fromkeys(
-        ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
+        ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
     ),
     **dict.fromkeys(
         (

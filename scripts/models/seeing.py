@@ -32,9 +32,14 @@ class Seeing:
     """Whether its words are also what it chooses from: large ones would make it repeat the last one."""
 
 
-def chatml(vocabulary: Vocabulary, special: tuple[str, ...], picture: str) -> Vocabulary:
-    """Return a vocabulary whose ChatML template shows pictures in their places."""
-    shown = f"{{%- if part.type == 'image' %}}{{{{- '{picture}' }}}}{{%- else %}}{_TEXT_PART}{{%- endif %}}"
+def chatml(
+    vocabulary: Vocabulary, special: tuple[str, ...], picture: str, film: str | None = None
+) -> Vocabulary:
+    """Return a vocabulary whose ChatML template shows pictures, and films where it has a text for them."""
+    shown = f"{{%- if part.type == 'image' %}}{{{{- '{picture}' }}}}"
+    if film is not None:
+        shown += f"{{%- elif part.type == 'video' %}}{{{{- '{film}' }}}}"
+    shown += f"{{%- else %}}{_TEXT_PART}{{%- endif %}}"
     return replace(
         vocabulary,
         special=(*vocabulary.special, *special),

@@ -15,6 +15,7 @@ _QWEN_VOCABULARY: Final = chatml(
     QWEN,
     ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
     "<|vision_start|><|image_pad|><|vision_end|>",
+    "<|vision_start|><|video_pad|><|vision_end|>",
 )
 _QWEN_TOKENS: Final[dict[str, Any]] = {
     "image_token_id": "<|image_pad|>",
@@ -75,6 +76,21 @@ _QWEN2: Final = Seeing(
         "image_mean": [0.48145466, 0.4578275, 0.40821073],
         "image_std": [0.26862954, 0.26130258, 0.27577711],
     },
+)  # fmt: skip
+_QWEN2_5: Final = replace(
+    _QWEN2,
+    config=dict(_QWEN2.config)
+    | {
+        "model_type": "qwen2_5_vl",
+        "architectures": ["Qwen2_5_VLForConditionalGeneration"],
+        "vision_config": {
+            "model_type": "qwen2_5_vl", "depth": 2, "hidden_size": 32, "intermediate_size": 64,
+            "out_hidden_size": 64, "num_heads": 2, "patch_size": 14, "in_channels": 3, "spatial_merge_size": 2,
+            "temporal_patch_size": 2, "spatial_patch_size": 14, "tokens_per_second": 2, "window_size": 56,
+            "fullatt_block_indexes": [1],
+        },
+    },
+    preprocessor=dict(_QWEN2.preprocessor) | {"processor_class": "Qwen2_5_VLProcessor"},
 )  # fmt: skip
 _QWEN3: Final = Seeing(
     vocabulary=_QWEN_VOCABULARY,
@@ -297,6 +313,7 @@ _LFM2: Final = Seeing(
 )  # fmt: skip
 SEEING: Final = {
     "qwen2_vl": _QWEN2,
+    "qwen2_5_vl": _QWEN2_5,
     "qwen3_vl": _QWEN3,
     "qwen3_5": _QWEN3_5,
     "gemma3_vl": _GEMMA,

@@ -8,8 +8,8 @@ from mlxd.protocol.openai_chat import (
     Message,
     MessageToolCall,
 )
-from mlxd.workers.api import images
-from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.api import films, images
+from mlxd.workers.chat.content import Content, FilmPart, ImagePart, MediaPart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
@@ -52,12 +52,14 @@ def _content(content: str | list[ContentPart] | None, path: str) -> Content:
     return Content.of(_part(part, f"{path}[{index}]") for index, part in enumerate(content))
 
 
-def _part(part: ContentPart, path: str) -> str | ImagePart:
+def _part(part: ContentPart, path: str) -> str | MediaPart:
     if part.type not in _PARTS:
         field = f"{path}.type"
         raise InvalidRequest(f"{field}: unknown kind of content {part.type[:32]!r}", field=field)
     if part.type == "image_url":
         return _image(part, f"{path}.image_url")
+    if part.type == "video_url":
+        return _film(part, f"{path}.video_url")
     if part.type not in ("text", "refusal"):
         raise UnsupportedField(path, f"no model here takes a part of type {part.type}")
     text = part.text if part.type == "text" else part.refusal
@@ -75,6 +77,18 @@ def _image(part: ContentPart, field: str) -> ImagePart:
         named.url,
         f"{field}.url",
         detail=named.detail,
+        max_pixels=part.max_pixels if named.max_pixels is None else named.max_pixels,
+    )
+
+
+def _film(part: ContentPart, field: str) -> FilmPart:
+    named = part.video_url
+    if named is None or isinstance(named, str):
+        return films.from_url(named, field, fps=part.fps, max_pixels=part.max_pixels)
+    return films.from_url(
+        named.url,
+        f"{field}.url",
+        fps=part.fps if named.fps is None else named.fps,
         max_pixels=part.max_pixels if named.max_pixels is None else named.max_pixels,
     )
 

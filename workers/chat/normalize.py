@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from mlxd.workers.chat.content import ImagePart
+from mlxd.workers.chat.content import MediaPart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.traits import Message, TemplateTraits
 
@@ -59,7 +59,7 @@ def _merge_users(turns: Sequence[Turn]) -> list[Turn]:
 
 def _joined(run: Sequence[Turn]) -> Turn:
     """Return one turn that says what several say; it takes no longer than they are long."""
-    images: list[ImagePart] = []
+    images: list[MediaPart] = []
     before = 0
     for turn in run:
         images += (replace(image, at=image.at + before) for image in turn.images)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from mlxd.protocol.generation import Overflow
-from mlxd.workers.chat.content import ImagePart, pieces
+from mlxd.workers.chat.content import MediaPart, pieces
 from mlxd.workers.chat.output_format import OutputFormat
 from mlxd.workers.engine.request import Sampling
 
@@ -35,8 +35,8 @@ class Turn:
 
     role: Role
     text: str = ""
-    images: tuple[ImagePart, ...] = ()
-    """Pictures, each with its place in the text."""
+    images: tuple[MediaPart, ...] = ()
+    """Pictures and films, each with its place in the text."""
     name: str | None = None
     reasoning: str | None = None
     calls: tuple[PastCall, ...] = ()
@@ -44,7 +44,7 @@ class Turn:
     """Of a tool turn: the call it answers."""
 
     @property
-    def pieces(self) -> list[str | ImagePart]:
+    def pieces(self) -> list[str | MediaPart]:
         """What it says, in the order it stands."""
         return pieces(self.text, self.images)
 

@@ -1,52 +1,79 @@
-"""Say what writing a prompt with pictures needs of a model that sees."""
+"""Say what writing a prompt with pictures and films needs of a model that sees."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.chat.content import Content, FilmPart, MediaPart
 from mlxd.workers.chat.request import ChatRequest, PastCall, Role, Tool, Turn
 from mlxd.workers.engine.reading import PromptReading
 
 MOST_PICTURES = 64
 """More pictures in a request than any window holds."""
+MOST_FILMS = 8
+"""More films in a request than there is time to decode."""
 
 
 class Sight(Protocol):
-    """Know how a model's pictures become part of a prompt."""
+    """Know how a model's pictures and films become part of a prompt."""
 
     marker: str
     """What stands for a picture in the text of a prompt."""
+    film_marker: str | None
+    """What stands for a film; None: the model takes none."""
 
     def plain(self, text: str) -> str:
-        """Return a caller's text in which nothing stands for a picture."""
+        """Return a caller's text in which nothing stands for a picture or a film."""
         ...
 
-    async def pictures(self, parts: Sequence[ImagePart]) -> list[Any]:
-        """Fetch and decode pictures; raises CallerError naming the part that is none."""
+    async def pictures(self, parts: Sequence[MediaPart]) -> list[Any]:
+        """Fetch and decode pictures and films; raises CallerError naming the part that is none."""
         ...
 
     def look(
-        self, text: str, pictures: Sequence[Any], parts: Sequence[ImagePart]
+        self, text: str, pictures: Sequence[Any], parts: Sequence[MediaPart]
     ) -> tuple[tuple[int, ...], PromptReading]:
         """Return the tokens of a prompt whose markers are these pictures, and how it is read."""
         ...
 
 
-def pictures_of(turns: Sequence[Turn]) -> list[ImagePart]:
-    """Return a conversation's pictures in order; raises CallerError for one that cannot stand where it does."""
+def pictures_of(turns: Sequence[Turn]) -> list[MediaPart]:
+    """Return the pictures and films in order; raises CallerError for one that cannot stand where it does."""
     found = [image for turn in turns for image in turn.images]
     for turn in turns:
         if turn.images and turn.role not in (Role.USER, Role.TOOL):
-            where = f"messages of the role {turn.role.value} hold no images here"
-            raise UnsupportedField(turn.images[0].field, where)
-    if len(found) > MOST_PICTURES:
-        field = found[MOST_PICTURES].field
-        raise InvalidRequest(
-            f"{field}: expected at most {MOST_PICTURES} images, got {len(found)}", field=field
-        )
+            first = turn.images[0]
+            where = f"messages of the role {turn.role.value} hold no {first.words} here"
+            raise UnsupportedField(first.field, where)
+    _check_count(found, MOST_PICTURES)
+    _check_count([part for part in found if isinstance(part, FilmPart)], MOST_FILMS)
     return found
+
+
+def _check_count(parts: Sequence[MediaPart], most: int) -> None:
+    if len(parts) > most:
+        field, words = parts[most].field, parts[most].words
+        raise InvalidRequest(
+            f"{field}: expected at most {most} {words}, got {len(parts)}", field=field
+        )
+
+
+def check_taken(parts: Sequence[MediaPart], sight: "Sight | None") -> None:
+    """Raise UnsupportedField for a part that a model would drop or fail on, saying what it takes."""
+    for part in parts:
+        if sight is None:
+            raise UnsupportedField(part.field, f"this model takes text, not {part.words}")
+        if isinstance(part, FilmPart) and sight.film_marker is None:
+            raise UnsupportedField(part.field, "this model takes text and images, not films")
+
+
+def shows_each(text: str, parts: Sequence[MediaPart], sight: "Sight") -> bool:
+    """Tell whether a prompt has one place for each of its pictures and films."""
+    films = sum(isinstance(part, FilmPart) for part in parts)
+    if films and (sight.film_marker is None or text.count(sight.film_marker) != films):
+        return False
+    return text.count(sight.marker) == len(parts) - films
 
 
 def plain(request: ChatRequest, clean: Callable[[str], str]) -> ChatRequest:
@@ -97,7 +124,7 @@ def in_parts(turn: Turn) -> object:
     if not turn.images:
         return turn.text
     return [
-        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": part.medium}
         for part in turn.pieces
     ]
 
@@ -110,7 +137,7 @@ def in_text(marker: str) -> Callable[[Turn], object]:
 def beside_results(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     """Return the turns with the pictures of results in a user's turn after them, for templates that show none there."""
     found: list[Turn] = []
-    waiting: list[ImagePart] = []
+    waiting: list[MediaPart] = []
     for turn in turns:
         if waiting and turn.role is not Role.TOOL:
             found.append(_shown(waiting))
@@ -120,6 +147,6 @@ def beside_results(turns: Sequence[Turn]) -> tuple[Turn, ...]:
     return (*found, _shown(waiting)) if waiting else tuple(found)
 
 
-def _shown(images: Sequence[ImagePart]) -> Turn:
+def _shown(images: Sequence[MediaPart]) -> Turn:
     content = Content.of(images)
     return Turn(role=Role.USER, text=content.text, images=content.images)

@@ -114,8 +114,8 @@ class PromptWriter:
         parts = sights.pictures_of(request.turns)
         if not parts:
             return await self._run(lambda: self.render_chat(request, most=most))
-        if self._sight is None:
-            raise UnsupportedField(parts[0].field, "this model takes text, not images")
+        sights.check_taken(parts, self._sight)
+        assert self._sight is not None
         pictures = await self._sight.pictures(parts)
         return await asyncio.get_running_loop().run_in_executor(
             self._looking, lambda: self.render_chat(request, pictures, most)
@@ -196,7 +196,7 @@ class PromptWriter:
             except InvalidRequest as error:
                 refused = refused or error
                 continue
-            if text.count(self._sight.marker) == len(parts):
+            if sights.shows_each(text, parts, self._sight):
                 return text
         if refused is not None:
             raise refused

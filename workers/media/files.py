@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.chat.content import ImagePart
+from mlxd.workers.chat.content import MediaPart
 from mlxd.workers.media.fetch import Fetcher, FetchFailed
 from mlxd.workers.media.limits import MediaLimits
 
@@ -23,7 +23,7 @@ class Files:
         self._fetcher = fetcher or Fetcher(seconds=limits.seconds, most_bytes=limits.file_bytes)
         self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="mlxd-media")
 
-    async def get(self, parts: Sequence[ImagePart]) -> list[bytes]:
+    async def get(self, parts: Sequence[MediaPart]) -> list[bytes]:
         """Return each part's file; raises CallerError naming the one that cannot be had."""
         loop, found, size = asyncio.get_running_loop(), [], 0
         for part in parts:
@@ -36,10 +36,10 @@ class Files:
             size += len(content)
             if size > self._limits.request_bytes:
                 most = self._limits.request_bytes
-                raise _refused(part, f"all images of a request may have {most} bytes")
+                raise _refused(part, f"all files of a request may have {most} bytes")
         return found
 
-    def _file(self, part: ImagePart) -> bytes:
+    def _file(self, part: MediaPart) -> bytes:
         if part.base64 is not None:
             return self._decoded(part, part.base64)
         url = (part.url or "").strip()
@@ -57,16 +57,16 @@ class Files:
         except FetchFailed as failed:
             raise _refused(part, str(failed)) from failed
 
-    def _of_data_uri(self, part: ImagePart, uri: str) -> bytes:
+    def _of_data_uri(self, part: MediaPart, uri: str) -> bytes:
         head, comma, data = uri.partition(",")
         kind, *options = head[5:].lower().split(";")
         if not comma or "base64" not in options:
-            raise _refused(part, "expected data:image/...;base64,...")
-        if kind and not kind.startswith("image/"):
-            raise _refused(part, f"expected an image, got {kind[:64]!r}")
+            raise _refused(part, f"expected data:{part.medium}/...;base64,...")
+        if kind and not kind.startswith(f"{part.medium}/"):
+            raise _refused(part, f"expected {part.medium}/..., got {kind[:64]!r}")
         return self._decoded(part, data)
 
-    def _decoded(self, part: ImagePart, data: str) -> bytes:
+    def _decoded(self, part: MediaPart, data: str) -> bytes:
         if len(data) > self._limits.file_bytes * 4 // 3 + 4:
             raise _refused(part, f"expected at most {self._limits.file_bytes} bytes")
         try:
@@ -74,11 +74,11 @@ class Files:
         except (binascii.Error, ValueError):
             raise _refused(part, "it is not valid base64") from None
         if not content:
-            raise _refused(part, "the image is empty")
+            raise _refused(part, "the file is empty")
         if len(content) > self._limits.file_bytes:
             raise _refused(part, f"expected at most {self._limits.file_bytes} bytes")
         return content
 
 
-def _refused(part: ImagePart, why: str) -> InvalidRequest:
+def _refused(part: MediaPart, why: str) -> InvalidRequest:
     return InvalidRequest(f"{part.field}: {why}", field=part.field)

@@ -19,6 +19,16 @@ class MediaLimits:
     """Of a picture as it was sent; more are not even decoded."""
     seconds: float = 20.0
     """For fetching one file, redirects included."""
+    film_seconds: float = 600.0
+    """A film may last."""
+    film_pixels: int = 4096 * 2304
+    """Of a film's frame: decoders keep many at once."""
+    film_packets: int = 1 << 16
+    """Frames of a film as it was sent."""
+    film_frames: int = 256
+    """Frames of a film that a model is shown."""
+    film_work: float = 30.0
+    """Seconds that decoding one film may take."""
 
     @classmethod
     def of(cls, spec: WorkerSpec) -> "MediaLimits":

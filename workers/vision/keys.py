@@ -1,4 +1,4 @@
-"""Give prompts with pictures keys for the prompt cache: what looks different is never the same to it."""
+"""Give prompts with pictures and films keys for the prompt cache: what looks different is never the same to it."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlxd.workers.media.film import Film
 from mlxd.workers.vision.reading import Arrays, Run
 
 PICTURE = 1 << 31
@@ -41,6 +42,21 @@ def digests(pictures: Sequence[Any], inputs: Arrays, count: int) -> list[bytes]:
             return [_digest(tile.shape, tile.tobytes()) for tile in tiles]
     every = b"".join(_digest(picture.size, picture.tobytes()) for picture in pictures)
     return [_digest((), every)] * count
+
+
+def film_digests(films: Sequence[Film], groups: Sequence[int], count: int) -> list[bytes]:
+    """Return a digest for each of so many runs: of its film, or of all of them where it cannot be told which."""
+    each = [
+        _digest(
+            film.frames.shape, repr((film.times, film.seconds)).encode() + film.frames.tobytes()
+        )
+        for film in films
+    ]
+    if count == len(films):
+        return each
+    if count == sum(groups):
+        return [digest for digest, runs in zip(each, groups, strict=True) for _ in range(runs)]
+    return [_digest((), b"".join(each))] * count
 
 
 def _digest(shape: tuple[int, ...], content: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""Read a prompt with pictures: look at them once, then read text and pictures slice by slice."""
+"""Read a prompt with pictures and films: look at them once, then read text and the rest slice by slice."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,17 +16,29 @@ _WHOLE = ("visual_pos_masks", "deepstack_visual_embeds")
 """What a model cuts to the slice by itself, by the length of its cache."""
 
 
+_HAIR = 0.01
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Say where the tokens of a picture, or of one tile of it, stand."""
+    """Say where the tokens of a picture, of one tile of it, or of a film stand."""
 
     start: int
     stop: int
 
 
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Say how far the frames of a film are from each other."""
+
+    run: Run
+    step: float
+    """Positions from one group of frames to the next."""
+
+
 @dataclass(eq=False)
 class PictureReading:
-    """Hold one prompt with its pictures; made on any thread, used on the engine thread."""
+    """Hold one prompt with its pictures and films; made on any thread, used on the engine thread."""
 
     model: Any
     language: Language | None
@@ -34,20 +46,32 @@ class PictureReading:
     inputs: Arrays
     key: tuple[int, ...]
     runs: tuple[Run, ...]
+    grids: tuple[Any, Any] = (None, None)
+    """Groups, rows and columns of the patches of each picture, and of each film."""
+    timed: tuple[Timed, ...] = ()
+    """Films whose positions tell of time."""
+    told: tuple[int, ...] | None = None
+    """The tokens as the vision half is told of them, where that is not as they are."""
     _features: dict[str, Any] = field(default_factory=dict)
-    _shift: int | None = None
+    _places: Any = None
 
     def shift(self) -> int:
         """Return by how much what follows the prompt stands elsewhere than its count of tokens says."""
-        if self._shift is None:
-            find = getattr(self.model.language_model, "get_rope_index", None)
-            grid = self.inputs.get("image_grid_thw")
-            if find is None or grid is None:
-                self._shift = 0
-            else:
-                _, deltas = find(mx.array([self.tokens]), mx.array(grid), None, None)
-                self._shift = int(np.array(deltas).reshape(-1)[0])
-        return self._shift
+        found = self._positions()
+        return 0 if found is None else int(found.max()) + 1 - len(self.tokens)
+
+    def _positions(self) -> Any:
+        """Return three positions a token, None where the model counts tokens."""
+        find = getattr(self.model.language_model, "get_rope_index", None)
+        if (
+            self._places is None
+            and find is not None
+            and any(grid is not None for grid in self.grids)
+        ):
+            grids = (None if grid is None else mx.array(grid) for grid in self.grids)
+            places, _ = find(mx.array([self.tokens]), *grids, None)
+            self._places = stretched(np.array(places), self.timed)
+        return self._places
 
     def whole(self, length: int) -> int:
         """Return the most tokens, up to so many, that cut no picture in two."""
@@ -65,13 +89,15 @@ class PictureReading:
             self.language(mx.array([tokens[start:stop]]), cache=cache, shifts=shifts)
 
     def _read_pictures(self, start: int, stop: int, cache: list[Any]) -> None:
-        self.shift()
+        places = self._positions()
         self._look()
         features = dict(self._features)
         embedded = features.pop("inputs_embeds")
-        places = features.pop("position_ids", None)
+        seen = features.pop("position_ids", None)
         if places is not None:
-            features["position_ids"] = places[..., start:stop]
+            seen = mx.array(places)
+        if seen is not None:
+            features["position_ids"] = seen[..., start:stop]
         assert self.language is not None
         self.language.read(
             mx.array([self.tokens[start:stop]]),
@@ -90,9 +116,24 @@ class PictureReading:
         }
         pixels = inputs.pop("pixel_values", None)
         seen = self.model.get_input_embeddings(
-            mx.array([self.tokens]), pixels, mask=inputs.pop("attention_mask", None), **inputs
+            mx.array([self.told or self.tokens]),
+            pixels,
+            mask=inputs.pop("attention_mask", None),
+            **inputs,
         ).to_dict()
         kept = ("inputs_embeds", "position_ids", *_WHOLE)
         found = {name: seen[name] for name in kept if seen.get(name) is not None}
         mx.eval(list(found.values()))
         self._features, self.inputs = found, {}
+
+
+def stretched(places: Any, timed: Sequence[Timed]) -> Any:
+    """Return positions in which each group of a film's frames is its time away from the one before."""
+    found = places.copy()
+    for film in timed:
+        inside = found[..., film.run.start : film.run.stop]
+        first, before = inside[0].min(), inside.max()
+        # A time that was rounded down by a hair is not a position less.
+        inside[0] = first + np.floor((inside[0] - first) * film.step + _HAIR).astype(found.dtype)
+        found[..., film.run.stop :] += inside.max() - before
+    return found

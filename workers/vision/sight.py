@@ -1,29 +1,38 @@
-"""Turn pictures and the text around them into tokens and what the vision half looks at; beside the engine's thread."""
+"""Turn pictures, films and text into tokens and what the vision half looks at; beside the engine's thread."""
 
+import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
-import numpy as np
-from mlx_vlm.utils import load_image_processor, load_processor, prepare_inputs
+from mlx_vlm.utils import (
+    load_image_processor,
+    load_processor,
+    prepare_inputs,
+    resolve_video_sampling,
+)
 
-from mlxd.protocol.errors import InvalidRequest
-from mlxd.workers.chat.content import ImagePart
+from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers.chat.content import FilmPart, MediaPart
+from mlxd.workers.media import film
 from mlxd.workers.media.files import Files
+from mlxd.workers.media.film import BadFilm, Film, NoCodecs, Pace
 from mlxd.workers.media.limits import MediaLimits
 from mlxd.workers.media.picture import BadPicture, decode
-from mlxd.workers.vision import keys, markers
+from mlxd.workers.vision import inputs, keys, markers
 from mlxd.workers.vision.language import Language
-from mlxd.workers.vision.reading import PictureReading
+from mlxd.workers.vision.reading import PictureReading, Run, Timed
 
 MOST_SEEN = 64 << 20
-"""Pixels of all pictures of a request, once each has been scaled down."""
+"""Pixels of all pictures and films of a request, once each has been scaled down."""
+_DECODING = 2
+"""Films that are decoded at a time."""
 
 
 class Sight:
-    """Know how one model's pictures become part of its prompts; without the model, prompts can be counted only."""
+    """Know how pictures and films become part of one model's prompts; without the model, these are only counted."""
 
     def __init__(
         self,
@@ -41,72 +50,139 @@ class Sight:
         self._markers = markers.of(processor)
         self._placeholder = _placeholder(config)
         self.marker = marker(processor, self._placeholder)
+        self._model_type = str(getattr(config, "model_type", ""))
+        self._film_placeholder = film_placeholder(config, self._model_type)
+        self.film_marker = (
+            None
+            if self._film_placeholder is None
+            else str(_tokenizer(processor).convert_ids_to_tokens(self._film_placeholder))
+        )
+        eyes = getattr(config, "vision_config", None)
+        self._tokens_per_second = int(getattr(eyes, "tokens_per_second", 0) or 2)
+        self._decoding = ThreadPoolExecutor(_DECODING, thread_name_prefix="mlxd-film")
         self._one_at_a_time = threading.Lock()
         """A processor's tokenizer is not to be used by two threads, nor memory by two requests' pictures."""
 
     def plain(self, text: str) -> str:
-        """Return a caller's text in which nothing stands for a picture."""
+        """Return a caller's text in which nothing stands for a picture or a film."""
         return self._markers.plain(text)
 
-    async def pictures(self, parts: Sequence[ImagePart]) -> list[Any]:
-        """Return the pictures' files; raises CallerError naming the part that cannot be had."""
-        return list(await self._files.get(parts))
+    async def pictures(self, parts: Sequence[MediaPart]) -> list[Any]:
+        """Return the pictures' files and the films' frames; raises CallerError naming the part that cannot be had."""
+        files = await self._files.get(parts)
+        return [
+            await self._film(content, part) if isinstance(part, FilmPart) else content
+            for content, part in zip(files, parts, strict=True)
+        ]
+
+    async def _film(self, content: bytes, part: FilmPart) -> Film:
+        usual = resolve_video_sampling(self._processor, {})
+        pace = Pace(part.fps or usual.fps, usual.min_frames, usual.max_frames)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._decoding, lambda: film.decode(content, self._limits, pace, part.max_pixels)
+            )
+        except BadFilm as bad:
+            raise InvalidRequest(f"{part.field}: {bad}", field=part.field) from bad
+        except NoCodecs:
+            reason = f"films need codecs that are not installed: pip install '{film.EXTRA}'"
+            raise UnsupportedField(part.field, reason) from None
 
     def look(
-        self, text: str, pictures: Sequence[Any], parts: Sequence[ImagePart]
+        self, text: str, pictures: Sequence[Any], parts: Sequence[MediaPart]
     ) -> tuple[tuple[int, ...], PictureReading]:
-        """Return the tokens of a prompt whose markers are these pictures, and how it is read."""
+        """Return the tokens of a prompt whose markers are these pictures and films, and how it is read."""
         with self._one_at_a_time:
             shown = self._decoded(pictures, parts)
+            images, films = _sorted(shown)
             try:
                 made = prepare_inputs(
                     self._processor,
-                    images=list(shown),
+                    images=images or None,
+                    videos=[found.frames for found in films] or None,
+                    video_metadata=[inputs.metadata(found) for found in films] or None,
                     prompts=text,
                     image_token_index=self._placeholder,
                     add_special_tokens=False,
                 )
             except Exception as error:  # whatever a model's own code has against a size
-                field = parts[0].field
+                first = parts[0]
                 raise InvalidRequest(
-                    f"{field}: the model's image processor refuses it: {error}", field=field
+                    f"{first.field}: the model's {first.medium} processor refuses it: {error}",
+                    field=first.field,
                 ) from error
             return self._reading(made, shown, parts)
 
-    def _decoded(self, files: Sequence[bytes], parts: Sequence[ImagePart]) -> list[Any]:
+    def _decoded(self, files: Sequence[Any], parts: Sequence[MediaPart]) -> list[Any]:
         shown, size = [], 0
         for content, part in zip(files, parts, strict=True):
             try:
-                picture = decode(content, self._limits.pixels, part.max_pixels)
+                found = (
+                    content
+                    if isinstance(content, Film)
+                    else decode(content, self._limits.pixels, part.max_pixels)
+                )
             except BadPicture as bad:
                 raise InvalidRequest(f"{part.field}: {bad}", field=part.field) from bad
-            size += picture.width * picture.height
+            size += found.pixels if isinstance(found, Film) else found.width * found.height
             if size > MOST_SEEN:
-                reason = f"all images of a request may have {MOST_SEEN} pixels"
+                reason = f"all {part.words} of a request may have {MOST_SEEN} pixels"
                 raise InvalidRequest(f"{part.field}: {reason}", field=part.field)
-            shown.append(picture)
+            shown.append(found)
         return shown
 
     def _reading(
-        self, made: dict[str, Any], shown: Sequence[Any], parts: Sequence[ImagePart]
+        self, made: dict[str, Any], shown: Sequence[Any], parts: Sequence[MediaPart]
     ) -> tuple[tuple[int, ...], PictureReading]:
-        inputs = {
-            name: np.array(value) if isinstance(value, mx.array) else value
-            for name, value in made.items()
-            if value is not None
-        }
-        tokens = tuple(int(token) for token in inputs.pop("input_ids").reshape(-1))
-        found = keys.runs(tokens, self._placeholder)
-        if len(found) < len(shown):
-            field = parts[-1].field
-            raise InvalidRequest(
-                f"{field}: the prompt has places for {len(found)} of {len(shown)} images",
-                field=field,
+        found = inputs.arrays(made)
+        tokens = tuple(int(token) for token in found.pop("input_ids").reshape(-1))
+        images, films = _sorted(shown)
+        grids = (found.get("image_grid_thw"), found.get("video_grid_thw"))
+        groups = [] if grids[1] is None else grids[1][:, 0].tolist()
+        seen = keys.runs(tokens, self._placeholder)
+        rolling: tuple[Run, ...] = ()
+        if films and self._film_placeholder is not None:
+            rolling = keys.runs(tokens, self._film_placeholder)
+        _check_places(len(seen), len(images), parts)
+        _check_places(len(rolling), len(films), parts)
+        digests = dict(zip(seen, keys.digests(images, found, len(seen)), strict=True))
+        digests |= zip(rolling, keys.film_digests(films, groups, len(rolling)), strict=True)
+        runs = tuple(sorted(digests, key=lambda run: run.start))
+        told = None
+        if images and films and not inputs.tells_apart(self._model_type):
+            in_blocks = len(rolling) == sum(groups)
+            are_films = [isinstance(item, Film) for item in shown]
+            found = inputs.as_pictures(found, are_films, in_blocks=in_blocks)
+            told = tuple(
+                self._placeholder if token == self._film_placeholder else token for token in tokens
             )
-        digests = keys.digests(shown, inputs, len(found))
+        key = keys.key(tokens, runs, [digests[run] for run in runs])
         return tokens, PictureReading(
-            self._model, self._language, tokens, inputs, keys.key(tokens, found, digests), found
+            self._model, self._language, tokens, found, key, runs, grids,
+            self._timed(rolling, films), told,
+        )  # fmt: skip
+
+    def _timed(self, runs: Sequence[Run], films: Sequence[Film]) -> tuple[Timed, ...]:
+        if not inputs.is_timed(self._model_type) or len(runs) != len(films):
+            return ()
+        seconds = getattr(self._processor.video_processor, "temporal_patch_size", 2)
+        return tuple(
+            Timed(run, self._tokens_per_second * seconds / found.fps)
+            for run, found in zip(runs, films, strict=True)
         )
+
+
+def _sorted(shown: Sequence[Any]) -> tuple[list[Any], list[Film]]:
+    """Return the pictures and the films."""
+    films = [item for item in shown if isinstance(item, Film)]
+    return [item for item in shown if not isinstance(item, Film)], films
+
+
+def _check_places(runs: int, count: int, parts: Sequence[MediaPart]) -> None:
+    if runs < count:
+        last = parts[-1]
+        reason = f"the prompt has places for {runs} of {count} {last.words}"
+        raise InvalidRequest(f"{last.field}: {reason}", field=last.field)
 
 
 def load(folder: Path, config: Any, *, trusted: bool) -> Any:
@@ -121,7 +197,7 @@ def load(folder: Path, config: Any, *, trusted: bool) -> Any:
 
 def marker(processor: Any, placeholder: int) -> str:
     """Return the text that the processor makes a picture of."""
-    tokenizer = getattr(processor, "tokenizer", processor)
+    tokenizer = _tokenizer(processor)
     for name in ("boi_token", "image_token"):
         text = getattr(processor, name, None) or getattr(tokenizer, name, None)
         if isinstance(text, str) and text:
@@ -135,3 +211,18 @@ def _placeholder(config: Any) -> int:
         if isinstance(found, int):
             return found
     raise ValueError("its config.json names no image token")
+
+
+def film_placeholder(config: Any, model_type: str) -> int | None:
+    """Return the token that films are made of; None for a family that looks at none."""
+    if not inputs.takes_films(model_type):
+        return None
+    for name in ("video_token_id", "video_token_index"):
+        found = getattr(config, name, None)
+        if isinstance(found, int):
+            return found
+    return None
+
+
+def _tokenizer(processor: Any) -> Any:
+    return getattr(processor, "tokenizer", processor)

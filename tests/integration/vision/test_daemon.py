@@ -116,7 +116,10 @@ def test_the_next_turn_reads_only_what_is_new(client: openai.OpenAI) -> None:
 @pytest.mark.parametrize(
     ("part", "field"),
     [
-        ({"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}}, ""),
+        (
+            {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
+            ".video_url.url",
+        ),
         ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, ""),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from support.seeing import KINDS, picture, seeing
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.chat.content import Content, ImagePart, MediaPart
 from mlxd.workers.chat.request import ChatRequest, PastCall, Role, Tool, Turn
 from mlxd.workers.chat.sight import Sight
 from mlxd.workers.chat.template import PromptWriter
@@ -104,11 +104,12 @@ class Slow:
 
     def __init__(self, eyes: Sight) -> None:
         self._eyes = eyes
-        self.marker, self.plain, self.pictures = eyes.marker, eyes.plain, eyes.pictures
+        self.marker, self.film_marker = eyes.marker, eyes.film_marker
+        self.plain, self.pictures = eyes.plain, eyes.pictures
         self.begun, self.go = threading.Event(), threading.Event()
 
     def look(
-        self, text: str, pictures: Sequence[Any], parts: Sequence[ImagePart]
+        self, text: str, pictures: Sequence[Any], parts: Sequence[MediaPart]
     ) -> tuple[tuple[int, ...], PromptReading]:
         """Wait, and look."""
         self.begun.set()

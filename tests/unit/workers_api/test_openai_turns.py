@@ -70,7 +70,7 @@ def test_a_picture_that_names_nothing_is_refused(image: object, named: str) -> N
     assert caught.value.field == f"messages[0].content[0]{named}"
 
 
-@pytest.mark.parametrize("kind", ["video_url", "input_audio", "file"])
+@pytest.mark.parametrize("kind", ["audio_url", "input_audio", "file"])
 def test_media_are_refused_by_the_place_they_stand_in(kind: str) -> None:
     part = {"type": kind, kind: {"url": "data:image/png;base64,AAAA"}}
     with pytest.raises(UnsupportedField) as caught:
