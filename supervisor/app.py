@@ -21,7 +21,6 @@ from mlxd.supervisor.front.slow_clients import BodyPace
 from mlxd.supervisor.logs import journal_routes
 from mlxd.supervisor.logs.journal import Journal
 from mlxd.supervisor.metrics import route as metrics_route
-from mlxd.supervisor.metrics.lending import MeteredPool
 from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.ollama import calls as ollama_calls
 from mlxd.supervisor.ollama import downloads as ollama_downloads
@@ -55,8 +54,9 @@ def build_app(
     scrapes = metrics_route.routes(metrics, catalog, status, access)
     # Whatever a route does with these, it does within the rights of the key that called it.
     status = TenantStatus(status, catalog)
-    catalog, pool = TenantCatalog(catalog), TenantPool(MeteredPool(pool, metrics.requests))
-    responses = responses or Responses(settings, pool)
+    waited = metrics.requests.waited
+    responses = responses or Responses(settings, pool, waited=waited)
+    catalog, pool = TenantCatalog(catalog), TenantPool(pool, waited)
     downloads = downloads or Downloads(Paths.of(os.environ), catalog, pool, settings=settings)
     routes = [
         *model_routes.routes(settings, catalog, pool),

@@ -29,7 +29,6 @@ from mlxd.supervisor.lifecycle.run_directory import RunDirectory
 from mlxd.supervisor.lifecycle.standby import StandbyLauncher
 from mlxd.supervisor.logs import journal
 from mlxd.supervisor.logs.journal import Journal
-from mlxd.supervisor.metrics.lending import MeteredPool
 from mlxd.supervisor.metrics.metrics import Metrics
 from mlxd.supervisor.pressure.pressure import Pressure
 from mlxd.supervisor.pressure.stall_watch import StallWatch
@@ -152,7 +151,7 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
         pressure=Pressure(pools.models, memory.pressure, tell=tell, watch=StallWatch()),
         known=known,
         responses=Responses(
-            settings, MeteredPool(pools, metrics.requests), paths.state_dir / "responses.db"
+            settings, pools, paths.state_dir / "responses.db", waited=metrics.requests.waited
         ),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
         metrics=metrics,

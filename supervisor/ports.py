@@ -11,7 +11,7 @@ from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResu
 from mlxd.protocol.errors import WorkerDied
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
-from mlxd.supervisor.urgency import Priority
+from mlxd.supervisor.urgency import ORDINARY, Urgency
 
 
 class Lease(Protocol):
@@ -41,23 +41,13 @@ class Pool(Protocol):
     """Give requests their workers."""
 
     def lease(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
-        """Wait for a ready worker, at most `patience` seconds, and hold it; cancelling leaves the queue."""
+        """Wait for a ready worker, no longer than its patience, and hold it; cancelling leaves the queue."""
         ...
 
     def lease_counter(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a worker that can count the model's tokens, which loads no model."""
         ...

@@ -31,11 +31,18 @@ class Urgency:
     patience: float | None = None
     """Seconds it may wait for its worker; the answer itself may take longer."""
 
+    def at_most(self, ceiling: Priority | None) -> "Urgency":
+        """Return the same, no more urgent than the ceiling."""
+        return self if ceiling is None else replace(self, priority=max(self.priority, ceiling))
+
     def after(self, waited: float) -> "Urgency":
         """Return what is left for a second wait."""
         if self.patience is None:
             return self
         return replace(self, patience=max(0.0, self.patience - waited))
+
+
+ORDINARY = Urgency()
 
 
 def of(headers: Mapping[str, str]) -> Urgency:

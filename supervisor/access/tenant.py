@@ -56,10 +56,6 @@ class Tenant:
         """Return the models it may use."""
         return tuple(spec for spec in specs if self.may_use(spec))
 
-    def at_most(self, priority: Priority) -> Priority:
-        """Return a priority under the ceiling."""
-        return priority if self.ceiling is None else max(priority, self.ceiling)
-
 
 @dataclass(slots=True, eq=False)
 class Caller:

@@ -1,7 +1,10 @@
 """Show a caller the models of its key, and no others: what routes are given instead of catalogue, pool and status."""
 
-from contextlib import AbstractAsyncContextManager
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadResult, ModelStatus, ResetResult, UnloadResult
@@ -11,7 +14,20 @@ from mlxd.protocol.lifecycle import WorkerState
 from mlxd.protocol.plan import Plan
 from mlxd.supervisor.access import tenant
 from mlxd.supervisor.ports import Catalog, Glance, Lease, Pool, Status
-from mlxd.supervisor.urgency import Priority
+from mlxd.supervisor.urgency import ORDINARY, Urgency
+
+Waited = Callable[[str, str, float], None]
+"""Hears of each lease: the model, the key's name, and the seconds it was waited for."""
+
+
+def untold(model: str, key: str, seconds: float) -> None:
+    """Tell nobody."""
+
+
+class _Lend(Protocol):
+    def __call__(
+        self, spec: ModelSpec, *, keep_alive: float | None, urgency: Urgency
+    ) -> AbstractAsyncContextManager[Lease]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,34 +68,29 @@ class TenantPool:
     """Give the caller workers of its models, no more urgently than its key allows."""
 
     inner: Pool
+    waited: Waited = untold
 
     def lease(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a ready worker."""
-        check(spec)
-        urgency = tenant.current().at_most(priority)
-        return self.inner.lease(spec, keep_alive=keep_alive, priority=urgency, patience=patience)
+        return self._lent(self.inner.lease, spec, keep_alive, urgency)
 
     def lease_counter(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a worker that can count the model's tokens."""
+        return self._lent(self.inner.lease_counter, spec, keep_alive, urgency)
+
+    @asynccontextmanager
+    async def _lent(
+        self, lend: _Lend, spec: ModelSpec, keep_alive: float | None, urgency: Urgency
+    ) -> AsyncIterator[Lease]:
         check(spec)
-        urgency = tenant.current().at_most(priority)
-        return self.inner.lease_counter(
-            spec, keep_alive=keep_alive, priority=urgency, patience=patience
-        )
+        key, asked_at = tenant.current(), time.monotonic()
+        async with lend(spec, keep_alive=keep_alive, urgency=urgency.at_most(key.ceiling)) as lease:
+            self.waited(spec.id, key.name, time.monotonic() - asked_at)
+            yield lease
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None

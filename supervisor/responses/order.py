@@ -45,12 +45,7 @@ class Order:
             nonlocal wish
             recorder.restart()
             asked_at = time.monotonic()
-            async with pool.lease(
-                self.spec,
-                keep_alive=self.keep_alive,
-                priority=wish.priority,
-                patience=wish.patience,
-            ) as lease:
+            async with pool.lease(self.spec, keep_alive=self.keep_alive, urgency=wish) as lease:
                 waited = time.monotonic() - asked_at
                 wish = wish.after(waited)
                 recorder.extra_headers = [(b"x-mlxd-queued-ms", b"%d" % round(waited * 1000))]

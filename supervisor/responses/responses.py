@@ -5,7 +5,7 @@ from pathlib import Path
 from starlette.routing import Route
 
 from mlxd.config.settings import Settings
-from mlxd.supervisor.access.tenant_views import TenantPool
+from mlxd.supervisor.access.tenant_views import TenantPool, Waited, untold
 from mlxd.supervisor.ports import Catalog, Pool
 from mlxd.supervisor.responses.call import PATH, ResponsesCall
 from mlxd.supervisor.responses.conversations import Conversations
@@ -17,8 +17,10 @@ from mlxd.supervisor.responses.store import ResponseStore
 class Responses:
     """Own what outlives a request: the store, at `path` or in memory, and the background jobs."""
 
-    def __init__(self, settings: Settings, pool: Pool, path: Path | None = None) -> None:
-        self._settings, self._pool = settings, TenantPool(pool)
+    def __init__(
+        self, settings: Settings, pool: Pool, path: Path | None = None, *, waited: Waited = untold
+    ) -> None:
+        self._settings, self._pool = settings, TenantPool(pool, waited)
         self._store = ResponseStore(path, settings.responses)
         self._jobs = Jobs(self._pool, self._store)
 

@@ -122,9 +122,7 @@ class ModelCall:
             nonlocal wish
             asked_at = time.monotonic()
             asking = asyncio.get_running_loop().call_later(_NOTEWORTHY_S, explain)
-            async with wait(
-                spec, keep_alive=head.keep_alive, priority=wish.priority, patience=wish.patience
-            ) as lease:
+            async with wait(spec, keep_alive=head.keep_alive, urgency=wish) as lease:
                 waited = time.monotonic() - asked_at
                 wish = wish.after(waited)
                 asking.cancel()

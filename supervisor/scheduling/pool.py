@@ -28,7 +28,7 @@ from mlxd.supervisor.logs.logs import LogSink
 from mlxd.supervisor.scheduling import plan, scheduler, survey, turned_away
 from mlxd.supervisor.scheduling.limits import Limits
 from mlxd.supervisor.scheduling.queue import Queue, Waiter
-from mlxd.supervisor.urgency import Priority
+from mlxd.supervisor.urgency import ORDINARY, Priority, Urgency
 from mlxd.supervisor.usage import Usage
 
 logger = logging.getLogger("mlxd.pool")
@@ -74,22 +74,17 @@ class Pool:
 
     @asynccontextmanager
     async def lease(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AsyncIterator[Lease]:
         """Wait for a ready worker of `spec` and hold it while the block runs.
 
         A task that is cancelled leaves the queue, or gives its worker back, at once. Raises QueueFull,
-        QueueTimeout after `patience` seconds without a worker, ModelLoadFailed, SlotsPinned or ShuttingDown.
+        QueueTimeout once its patience ends without a worker, ModelLoadFailed, SlotsPinned or ShuttingDown.
         """
-        waiter = self._enqueue(spec, keep_alive, priority)
+        waiter = self._enqueue(spec, keep_alive, urgency.priority)
         served = False
         try:
-            yield await waiter.within(patience)
+            yield await waiter.within(urgency.patience)
             served = True
         finally:
             self._leave(waiter, served)

@@ -16,7 +16,7 @@ from mlxd.supervisor.lifecycle.lease import Lease
 from mlxd.supervisor.scheduling.limits import Limits
 from mlxd.supervisor.scheduling.pool import Pool
 from mlxd.supervisor.scheduling.wait_board import WaitBoard
-from mlxd.supervisor.urgency import Priority
+from mlxd.supervisor.urgency import ORDINARY, Urgency
 
 _TOKENIZER_IDLE_S = 60.0
 
@@ -30,28 +30,18 @@ class WorkerPools:
     board: WaitBoard | None = None
 
     def lease(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a ready worker with the model and hold it while the block runs."""
-        return self.models.lease(spec, keep_alive=keep_alive, priority=priority, patience=patience)
+        return self.models.lease(spec, keep_alive=keep_alive, urgency=urgency)
 
     def lease_counter(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AbstractAsyncContextManager[Lease]:
         """Wait for a worker that can count the model's tokens: the model's own if it is ready this moment."""
         if self.models.state(spec.id) is WorkerState.READY:
-            return self.lease(spec, keep_alive=keep_alive, priority=priority, patience=patience)
-        return self.tokenizers.lease(_tokenizer_of(spec), priority=priority, patience=patience)
+            return self.lease(spec, keep_alive=keep_alive, urgency=urgency)
+        return self.tokenizers.lease(_tokenizer_of(spec), urgency=urgency)
 
     async def load(
         self, spec: ModelSpec, *, keep_alive: float | None = None, pinned: bool | None = None

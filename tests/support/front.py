@@ -25,7 +25,7 @@ from mlxd.supervisor.app import build_app
 from mlxd.supervisor.ports import Glance
 from mlxd.supervisor.scheduling.plan import plan as planned
 from mlxd.supervisor.scheduling.scheduler import ModelView, Snapshot
-from mlxd.supervisor.urgency import Priority, Urgency
+from mlxd.supervisor.urgency import ORDINARY, Urgency
 
 MODEL = "org/tiny"
 ALIAS = "tiny"
@@ -110,15 +110,10 @@ class FakePool:
 
     @asynccontextmanager
     async def lease(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AsyncIterator[FakeLease]:
         """Wait at the gate."""
-        self.urgencies.append(Urgency(priority, patience))
+        self.urgencies.append(urgency)
         self.asked.append((spec.id, keep_alive))
         self.waiting += 1
         try:
@@ -136,15 +131,10 @@ class FakePool:
 
     @asynccontextmanager
     async def lease_counter(
-        self,
-        spec: ModelSpec,
-        *,
-        keep_alive: float | None = None,
-        priority: Priority = Priority.NORMAL,
-        patience: float | None = None,
+        self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AsyncIterator[FakeLease]:
         """Grant at once: who counts waits for no model."""
-        self.urgencies.append(Urgency(priority, patience))
+        self.urgencies.append(urgency)
         self.counted.append(spec.id)
         yield FakeLease(spec.id, self.socket)
 

@@ -134,12 +134,8 @@ class Request:
         self.task.add_done_callback(_HELD.discard)
 
     async def _run(self) -> None:
-        wish = self._urgency
         async with self._pool.lease(
-            self._spec,
-            keep_alive=self._keep_alive,
-            priority=wish.priority,
-            patience=wish.patience,
+            self._spec, keep_alive=self._keep_alive, urgency=self._urgency
         ) as lease:
             self.granted.set_result(lease)
             await self._end.wait()

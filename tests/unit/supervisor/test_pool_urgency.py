@@ -8,7 +8,7 @@ from support.pools import Request, make_pool, model, settle
 
 from mlxd.protocol.errors import QueueTimeout
 from mlxd.protocol.lifecycle import WorkerState
-from mlxd.supervisor.urgency import Priority
+from mlxd.supervisor.urgency import Priority, Urgency
 
 S = WorkerState
 SHORT_S = 0.01
@@ -79,7 +79,7 @@ async def test_a_model_that_nobody_waits_for_any_more_takes_nobodys_place() -> N
 async def test_only_the_wait_is_bounded() -> None:
     pool = make_pool(FakeLauncher())
     await Request(pool, model("a")).lease()
-    async with pool.lease(model("a"), patience=SHORT_S):
+    async with pool.lease(model("a"), urgency=Urgency(patience=SHORT_S)):
         over = asyncio.Event()
         asyncio.get_running_loop().call_later(SHORT_S * 3, over.set)
         await over.wait()
