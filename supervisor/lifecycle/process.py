@@ -115,6 +115,7 @@ class SpawnedChild:
         self._log = log
         self._callbacks = callbacks
         self._partial = b""
+        self._unsent = b""
         self._gone = False
         self._loop = asyncio.get_running_loop()
         channel.setblocking(False)
@@ -124,11 +125,26 @@ class SpawnedChild:
         self._loop.add_reader(process.sentinel, self._reap)
 
     def send(self, message: ToWorker) -> None:
-        """Send a control message; it fits the socket's buffer or the worker has not read for very long."""
+        """Send a control message; what the socket does not take at once follows as the worker reads."""
+        if self._gone:
+            return
+        self._unsent += control.encode(message)
+        self._write()
+
+    def _write(self) -> None:
+        """Send what there is: macOS takes 8 KiB at a time, and a chat template alone may have more."""
+        channel = self._channel.fileno()
         try:
-            self._channel.send(control.encode(message))
+            self._unsent = self._unsent[self._channel.send(self._unsent) :]
+        except BlockingIOError:
+            pass
         except OSError as error:
             logger.warning("control message lost pid=%d error=%r", self.pid, str(error))
+            self._unsent = b""
+        if self._unsent:
+            self._loop.add_writer(channel, self._write)
+        else:
+            self._loop.remove_writer(channel)
 
     def signal(self, number: signal.Signals) -> None:
         """Signal the group, or the process alone while it has not made its group yet."""
@@ -196,6 +212,7 @@ class SpawnedChild:
                 return
 
     def _close(self) -> None:
+        self._loop.remove_writer(self._channel.fileno())
         for source in (self._channel, self._log):
             self._loop.remove_reader(source.fileno())
             source.close()

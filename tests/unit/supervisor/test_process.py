@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from support.child import VARIABLE, Script
 from support.children import has_ended, is_gone, open_files, run_directory, spawning
@@ -119,6 +120,33 @@ async def test_the_exit_is_told_after_the_reap_and_nothing_is_left_open(
     child.signal(signal.SIGKILL)
     await soon(witness.ended)
     assert is_gone(child.pid)
+    assert open_files() == before
+
+
+async def test_a_message_longer_than_the_socket_takes_arrives_whole(
+    spawn: SpawnLauncher, spec: WorkerSpec
+) -> None:
+    """Regression: the rest was dropped, so that a model with a long template or system prompt never loaded.
+
+    On macOS such a socket takes 8 KiB, on Linux 200.
+    """
+    child, witness = await started(spawn)
+    child.send(control.Start(msgspec.structs.replace(spec, system_prompt="x" * 1_000_000)))
+    assert isinstance(await soon(witness.messages.get()), control.LoadProgress)
+    child.send(control.Stop("unload"))
+    assert await soon(witness.ended) == 0
+
+
+async def test_a_message_that_a_child_never_reads_is_dropped_with_it(
+    spawn: SpawnLauncher, spec: WorkerSpec
+) -> None:
+    await _warm_up(spawn)
+    before = open_files()
+    child, witness = await started(spawn)
+    child.signal(signal.SIGSTOP)
+    child.send(control.Start(msgspec.structs.replace(spec, system_prompt="x" * 1_000_000)))
+    child.signal(signal.SIGKILL)
+    await soon(witness.ended)
     assert open_files() == before
 
 
