@@ -6,6 +6,7 @@ Only the standard library is imported up here: a spawned worker runs this module
 import argparse
 import asyncio
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (listener.PortTaken, OSError) as error:
         return _refuse(str(error), _FAILED)
     log_lines.configure(settings.server.log_level, paths.log_dir)
+    # Whoever started us may ignore it, which we would inherit: the system would reap our workers and tell nobody.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with public:
         try:
             asyncio.run(_serve(settings, lambda: _settings(options), paths, public))

@@ -1,6 +1,7 @@
 """The command `mlxd`: what it refuses to do, what it leaves behind, and how it stops."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
-from support.daemon import BIN, Home
+from support.daemon import BIN, Daemon, Home
 
 from mlxd.supervisor import runfile
 
@@ -53,6 +54,20 @@ def first_line(process: "subprocess.Popen[str]") -> str:
 def run_dir(home: Home) -> Path:
     """Return the folder of all daemons' sockets."""
     return Path(home.environment()["MLXD_RUN_DIR"])
+
+
+def test_it_sees_its_workers_end_whoever_started_it(home: Home) -> None:
+    """Regression: under a parent that ignores SIGCHLD no worker was ever seen to end, so no unload came back."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        daemon = Daemon(home)
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    try:
+        daemon.post("/v1/models/load", {"model": "demo"})
+        assert daemon.post("/v1/models/unload", {"model": "demo"})["pid_reaped"]
+    finally:
+        assert daemon.end() == 0
 
 
 def test_it_says_where_it_listens_and_leaves_nothing_behind(home: Home) -> None:
