@@ -52,7 +52,7 @@ async def test_leaving_before_the_first_byte_closes_the_connection_to_the_worker
         front.worker.before_head = asyncio.Event()
         async with asking(front, "/v1/chat/completions", front.chat(stream=stream)):
             await front.worker.arrived.wait()
-        await asyncio.wait_for(front.worker.abandoned.wait(), 5)
+        await asyncio.wait_for(front.worker.abandoned.wait(), 60)
         await all_is_over(front)
 
 
@@ -61,7 +61,7 @@ async def test_leaving_in_the_middle_of_a_stream_closes_the_connection_to_the_wo
         front.worker.steps = [frame("one"), asyncio.Event()]
         async with asking(front, "/v1/chat/completions", front.chat()) as reader:
             await reader.readuntil(frame("one"))
-        await asyncio.wait_for(front.worker.abandoned.wait(), 5)
+        await asyncio.wait_for(front.worker.abandoned.wait(), 60)
         await all_is_over(front)
 
 
@@ -70,7 +70,7 @@ async def test_leaving_without_having_read_closes_the_connection_to_the_worker()
         front.worker.steps = [frame("x" * 65536)] * 500
         async with asking(front, "/v1/chat/completions", front.chat()) as reader:
             await reader.readuntil(b"\r\n\r\n")
-        await asyncio.wait_for(front.worker.abandoned.wait(), 5)
+        await asyncio.wait_for(front.worker.abandoned.wait(), 60)
         await all_is_over(front)
 
 

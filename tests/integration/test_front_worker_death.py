@@ -37,7 +37,8 @@ async def test_before_the_first_byte_another_worker_answers(stream: bool, interv
         front.pool.fail_leases(CRASHED)
         response = await asking
     assert response.status_code == 200
-    assert response.content.endswith(frame("hello") + DONE)
+    # A comment may follow the end as well, wherever the stream was silent for so long.
+    assert response.content.replace(sse.COMMENT, b"") == frame("hello") + DONE
     first, second = front.worker.seen
     assert first.body == second.body
 
@@ -154,7 +155,7 @@ async def test_a_worker_that_hangs_is_left_when_the_pool_gives_it_up() -> None:
                     if received == frame("one"):
                         front.pool.fail_leases(WorkerDied("no step for 120 s"))
         assert b"no step for 120 s" in received
-        await asyncio.wait_for(front.worker.abandoned.wait(), 5)
+        await asyncio.wait_for(front.worker.abandoned.wait(), 60)
 
 
 async def test_an_answer_that_was_complete_when_its_worker_ended_is_delivered() -> None:

@@ -88,7 +88,7 @@ class FakeLease:
 
     async def failure(self) -> WorkerDied:
         """Return why the worker ended, once the test has said so."""
-        return await asyncio.wait_for(asyncio.shield(self.failed), 10)
+        return await asyncio.wait_for(asyncio.shield(self.failed), 60)
 
 
 @dataclass
@@ -246,7 +246,12 @@ class Front:
 async def running_front(
     *specs: ModelSpec, gate: bool = True, **server: Any
 ) -> AsyncIterator[Front]:
-    """Serve the front; with `gate=False` leases wait until the test opens `pool.gate`."""
+    """Serve the front; with `gate=False` leases wait until the test opens `pool.gate`.
+
+    Streams hear nothing but their worker unless a test sets an interval: what they hold is compared byte for byte,
+    however long the loop was held up.
+    """
+    server = {"keepalive_interval": 3600.0} | server
     # Not tmp_path: a Unix socket's path must stay short.
     with tempfile.TemporaryDirectory(prefix="mlxd-", dir="/tmp") as folder:
         async with scripted_worker(Path(folder)) as worker:
@@ -256,5 +261,5 @@ async def running_front(
             catalog, status = FixedCatalog(*(specs or (spec(),))), FakeStatus()
             app = build_app(settings(**server), catalog, pool, status)
             async with serving(app) as served:
-                async with httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+                async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
                     yield Front(client, served, pool, worker, status, catalog)
