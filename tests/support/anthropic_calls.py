@@ -16,7 +16,7 @@ TOOL = {
 }
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
 THINK: dict[str, Any] = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
-WITHIN = 10.0
+WITHIN = 60.0
 
 Event = tuple[str | None, Any]
 

@@ -51,7 +51,7 @@ class Serving:
             server.close()
         self.break_connections()
         if self._server.server_state.tasks:
-            await asyncio.wait(self._server.server_state.tasks, timeout=10)
+            await asyncio.wait(self._server.server_state.tasks, timeout=60)
 
 
 @asynccontextmanager

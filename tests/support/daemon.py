@@ -20,8 +20,10 @@ from support.deadline import until
 from mlxd.supervisor import runfile
 
 BIN = Path(sys.executable).parent
-_START_S = 60.0
-_STOP_S = 30.0
+_START_S = 120.0
+_STOP_S = 90.0
+_ANSWER_S = 60.0
+"""However slow the machine: where all is well, nobody waits so long."""
 _FOREIGN = ("MLXD_", "HF_", "HUGGINGFACE_", "XDG_", "TRANSFORMERS_")
 """Variables of the developer's own machine that would leak into a test."""
 
@@ -89,7 +91,7 @@ class Home:
         self.config_file.write_text(text, encoding="utf-8")
 
     def ctl(
-        self, *words: str, stdin: str | None = None, timeout: float = 60
+        self, *words: str, stdin: str | None = None, timeout: float = 120
     ) -> "subprocess.CompletedProcess[str]":
         """Run `mlxctl` and return what it said."""
         return subprocess.run(
@@ -141,17 +143,17 @@ class Daemon:
         return int(self.url.rpartition(":")[2])
 
     def ctl(
-        self, *words: str, stdin: str | None = None, timeout: float = 60
+        self, *words: str, stdin: str | None = None, timeout: float = 120
     ) -> "subprocess.CompletedProcess[str]":
         """Run `mlxctl` against this daemon."""
         return self.place.ctl(*words, stdin=stdin, timeout=timeout)
 
     def get(self, path: str) -> Any:
         """Return the JSON answer to a GET."""
-        with urllib.request.urlopen(self.url + path, timeout=30) as response:
+        with urllib.request.urlopen(self.url + path, timeout=_ANSWER_S) as response:
             return json.load(response)
 
-    def post(self, path: str, body: Mapping[str, Any], timeout: float = 60) -> Any:
+    def post(self, path: str, body: Mapping[str, Any], timeout: float = 120) -> Any:
         """Return the JSON answer to a POST; raises urllib.error.HTTPError on a refusal."""
         request = urllib.request.Request(
             self.url + path, json.dumps(body).encode(), {"content-type": "application/json"}
@@ -188,7 +190,7 @@ class Daemon:
         if found is None or found.pid != self.pid:
             return None
         try:
-            with urllib.request.urlopen(found.url + "/health", timeout=5):
+            with urllib.request.urlopen(found.url + "/health", timeout=_ANSWER_S):
                 return found.url
-        except urllib.error.URLError:
+        except OSError:  # URLError is one, and so is the silence of a daemon that was held up
             return None

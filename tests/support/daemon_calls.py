@@ -31,7 +31,7 @@ def chat(name: str, **fields: Any) -> dict[str, Any]:
 def client(daemon: Daemon) -> httpx.AsyncClient:
     """Return a client that waits as long as a load may take."""
     return httpx.AsyncClient(
-        base_url=daemon.url, timeout=60, limits=httpx.Limits(max_connections=None)
+        base_url=daemon.url, timeout=120, limits=httpx.Limits(max_connections=None)
     )
 
 
@@ -94,6 +94,6 @@ async def idle(daemon: Daemon, name: str) -> dict[str, Any]:
         busy = rows["decode"] + rows["prefill"] + rows["waiting"]
         return found if found and not busy and not found["active_requests"] else None
 
-    found = await eventually(probe, within=20, what=f"{name} rests")
+    found = await eventually(probe, within=60, what=f"{name} rests")
     assert found is not None
     return found

@@ -20,7 +20,7 @@ def until(probe: Callable[[], T | None], *, within: float, what: str) -> T:
     return found
 
 
-async def eventually(probe: Callable[[], T], *, within: float = 5.0, what: str = "") -> T:
+async def eventually(probe: Callable[[], T], *, within: float = 60.0, what: str = "") -> T:
     """Do the same inside an event loop, which goes on meanwhile."""
     deadline = time.monotonic() + within
     while not (found := probe()):

@@ -98,5 +98,5 @@ async def keyed_front(**server: Any) -> AsyncIterator[KeyedFront]:
             catalog = FixedCatalog(spec(), spec(OTHER))
             app = build_app(known, catalog, pool, FakeStatus(), access=access)
             async with serving(app) as served:
-                async with httpx.AsyncClient(base_url=served.url, timeout=20) as client:
+                async with httpx.AsyncClient(base_url=served.url, timeout=60) as client:
                     yield KeyedFront(client, app, access, times, pool, worker, served, folder)

@@ -17,7 +17,7 @@ TOOL = {
 }
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
 CALLED = {"index": 0, "name": "f", "arguments": {"x": 1}}
-WITHIN = 10.0
+WITHIN = 60.0
 TIMES = ("created_at", "total_duration", "load_duration", "prompt_eval_duration", "eval_duration")
 
 

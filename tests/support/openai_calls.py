@@ -10,7 +10,7 @@ from mlxd.protocol.sse import Parser
 USER = {"role": "user", "content": "hi"}
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
-WITHIN = 10.0
+WITHIN = 60.0
 
 
 async def chat(client: httpx.AsyncClient, **fields: object) -> Any:

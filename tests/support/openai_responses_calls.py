@@ -12,7 +12,7 @@ from mlxd.protocol.sse import Parser
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": False}
 CUSTOM = {"type": "custom", "name": "note", "description": "Write a note."}
 CALL = '<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>'
-WITHIN = 10.0
+WITHIN = 60.0
 STREAM_EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 Event = dict[str, Any]
 

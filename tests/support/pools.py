@@ -160,7 +160,7 @@ class Request:
 
 async def soon(awaitable: Awaitable[T]) -> T:
     """Await something that must not take long, on however slow a machine."""
-    return await asyncio.wait_for(awaitable, 30)
+    return await asyncio.wait_for(awaitable, 60)
 
 
 async def settle() -> None:

@@ -22,7 +22,7 @@ from mlxd.supervisor.app import build_app
 from mlxd.supervisor.responses.responses import Responses
 from mlxd.workers.api.app import build
 
-WITHIN = 10.0
+WITHIN = 60.0
 
 
 @dataclass

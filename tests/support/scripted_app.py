@@ -10,7 +10,7 @@ from support.tokenizers import CHATML, byte_tokenizer
 
 from mlxd.workers.api.app import build
 
-WITHIN = 10.0
+WITHIN = 60.0
 
 
 @pytest.fixture

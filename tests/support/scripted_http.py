@@ -9,7 +9,7 @@ from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = 60.0
 
 
 @dataclass
