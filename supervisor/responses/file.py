@@ -22,16 +22,36 @@ CREATE INDEX items_by_id ON items(id);
 """
 _UPGRADES = {1: "ALTER TABLE kept ADD COLUMN tenant TEXT NOT NULL DEFAULT ''"}
 """What makes the next version out of an older one."""
+_PRIMARY = 0xFF
+"""Part of a result that is the same for all its kinds."""
+_NOT_ITS_FAULT = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Results that say nothing of what is in the file: a full disk, say, or another program that holds it."""
 
 
 def opened(path: Path | None) -> sqlite3.Connection:
-    """Return the connection to responses and conversations; a file that is none of ours, or broken, is put aside."""
+    """Return the connection to responses and conversations; a file that is none of ours, or broken, is put aside.
+
+    Raises sqlite3.OperationalError where it cannot be opened for now.
+    """
     if path is None:
         return _prepared(sqlite3.connect(":memory:", check_same_thread=False))
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     try:
         return _prepared(sqlite3.connect(path, check_same_thread=False))
     except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _NOT_ITS_FAULT:
+            raise
         aside = path.with_suffix(".broken")
         logger.error("%s cannot be read (%s); it is now %s", path, error, aside.name)
         os.replace(path, aside)
