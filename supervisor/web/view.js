@@ -16,8 +16,10 @@ function text(child) {
   return typeof child === "object" ? child : document.createTextNode(String(child));
 }
 
+// A head stands over its figures: on the side where they do.
 function table(header, rows) {
-  const head = element("thead", "", element("tr", "", ...header.map((name) => element("th", "", name))));
+  const looks = [...rows[0].children].map((cell) => cell.className === "number" ? "number" : "");
+  const head = element("thead", "", element("tr", "", ...header.map((name, at) => element("th", looks[at], name))));
   return element("table", "", head, element("tbody", "", ...rows));
 }
 

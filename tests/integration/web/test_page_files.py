@@ -53,6 +53,13 @@ def test_everything_a_file_names_is_served() -> None:
         assert not re.search(r"https?://|@import|url\(", text)
 
 
+def test_what_is_hidden_stays_so_whatever_says_how_it_is_laid_out() -> None:
+    """Regression: a browser showed the form for a key to everybody, for `form { display: flex }` won."""
+    assert re.search(
+        r"^\[hidden\] \{ display: none !important; \}$", TEXTS["admin.css"], re.MULTILINE
+    )
+
+
 def test_the_elements_that_the_script_looks_for_are_there() -> None:
     ids = re.findall(r'\bid="([\w-]+)"', TEXTS[page.INDEX])
     assert len(ids) == len(set(ids))
