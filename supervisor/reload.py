@@ -11,6 +11,20 @@ from mlxd.supervisor.logs.journal import Tell, unheard
 
 logger = logging.getLogger("mlxd.reload")
 
+_SECTIONS = ("server", "memory", "defaults", "responses", "media")
+_TAKEN = frozenset(
+    {
+        "memory.max_loaded",
+        "defaults.idle_timeout",
+        "defaults.max_batch",
+        "defaults.overflow",
+        "defaults.prompt_cache_memory",
+        "defaults.prompt_cache_disk",
+        "defaults.max_queue",
+        "defaults.max_swap_wait",
+    }
+)
+"""Keys of theirs that a running daemon takes; all others are built into what it began with."""
 _WHO = "signal"
 """Who sends one is not known; whoever may is this user, or root."""
 
@@ -30,7 +44,7 @@ class Reload:
         tell: Tell = unheard,
         audit: Audit | None = None,
     ) -> None:
-        self._settings = settings
+        self._began_with = settings
         self._read = read
         self._takers = takers
         self._tell = tell
@@ -45,12 +59,11 @@ class Reload:
             self._tell(ReloadRefused(cause=error.message))
             self._audit.write(_WHO, "reload", result=error.code)
             return False
-        late = needs_restart(self._settings, fresh)
+        late = needs_restart(self._began_with, fresh)
         for name in late:
             logger.warning("reload: %s changes with the next start only", name)
         for take in self._takers:
             take(fresh)
-        self._settings = fresh
         logger.info("reload done models=%d", len(fresh.models))
         self._tell(ConfigReloaded(models=len(fresh.models), needs_restart=late))
         self._audit.write(_WHO, "reload")
@@ -59,13 +72,10 @@ class Reload:
 
 def needs_restart(old: Settings, new: Settings) -> list[str]:
     """Return the changed keys that a running daemon does not take."""
-    changed = [
-        f"server.{key}"
-        for key in old.server.__struct_fields__
-        if getattr(old.server, key) != getattr(new.server, key)
+    return [
+        f"{section}.{key}"
+        for section in _SECTIONS
+        for key in getattr(old, section).__struct_fields__
+        if f"{section}.{key}" not in _TAKEN
+        and getattr(getattr(old, section), key) != getattr(getattr(new, section), key)
     ]
-    if (old.memory.budget, old.memory.wired) != (new.memory.budget, new.memory.wired):
-        changed.append("memory.budget")
-    if old.defaults.standby_workers != new.defaults.standby_workers:
-        changed.append("defaults.standby_workers")
-    return changed

@@ -12,8 +12,9 @@ from support.deadline import until
 
 from mlxd.config.load import load
 from mlxd.config.settings import Settings
+from mlxd.protocol.journal import ConfigReloaded, Entry
 from mlxd.supervisor.cli.reload import option
-from mlxd.supervisor.reload import needs_restart
+from mlxd.supervisor.reload import Reload, needs_restart
 
 PLAIN: dict[str, Any] = {"hub": False, "defaults": {"standby_workers": 0}}
 
@@ -82,6 +83,36 @@ def test_what_was_bound_at_the_start_is_named_as_waiting() -> None:
     new = load(None, {"MLXD_SERVER_PORT": "1234", "MLXD_MEMORY_BUDGET": "50%", "MLXD_HUB": "false"})
     assert isinstance(old, Settings)
     assert needs_restart(old, new) == ["server.port", "memory.budget"]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "key"),
+    [
+        ("MLXD_MEMORY_WIRED", "true", "memory.wired"),
+        ("MLXD_DEFAULTS_STEP_STALL", "10m", "defaults.step_stall"),
+        ("MLXD_DEFAULTS_QUARANTINE_AFTER", "9", "defaults.quarantine_after"),
+        ("MLXD_RESPONSES_MAX_STORED", "7", "responses.max_stored"),
+        ("MLXD_MEDIA_ALLOW_URLS", "true", "media.allow_urls"),
+    ],
+)
+def test_no_change_that_waits_for_a_restart_is_passed_over(
+    variable: str, value: str, key: str
+) -> None:
+    """Regression: times of workers' lives and limits of media were neither taken nor named."""
+    assert needs_restart(load(None, {}), load(None, {variable: value})) == [key]
+
+
+def test_a_change_waits_until_the_restart_however_often_the_rest_is_read() -> None:
+    told: list[Entry] = []
+    new = load(None, {"MLXD_SERVER_PORT": "1234"})
+    reload = Reload(load(None, {}), lambda: new, tell=told.append)
+    assert reload() and reload()
+    assert [e.needs_restart for e in told if isinstance(e, ConfigReloaded)] == [["server.port"]] * 2
+
+
+def test_what_a_running_daemon_takes_waits_for_nothing() -> None:
+    variables = {"MLXD_MEMORY_MAX_LOADED": "3", "MLXD_DEFAULTS_MAX_SWAP_WAIT": "5s"}
+    assert needs_restart(load(None, {}), load(None, variables)) == []
 
 
 @pytest.mark.parametrize("line", [["mlxd", "--config", "a"], ["mlxd", "--config=a", "--port", "1"]])
