@@ -1,5 +1,6 @@
 """Make tiny films, each frame of which can be told from the others, and files that are none."""
 
+import base64
 import functools
 import io
 
@@ -18,6 +19,7 @@ def film(
     rate: int = 10,
     size: tuple[int, int] = SIZE,
     kind: tuple[str, str] = MP4,
+    yuv: str = "yuv420p",
 ) -> bytes:
     """Return a file in which coarse noise moves to the right; another seed is another film."""
     draw = np.random.default_rng(seed)
@@ -26,7 +28,7 @@ def film(
     with av.open(file, "w", format=kind[0]) as container:
         stream = container.add_stream(kind[1], rate=rate, options={"threads": "1"})
         stream.width, stream.height = size
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = yuv
         for at in range(frames):
             moved = np.roll(scene, at, axis=1)
             picture = np.kron(moved, np.ones((size[1] // 4, size[0] // 6 + 1, 1), np.uint8))
@@ -38,6 +40,4 @@ def film(
 
 def uri(content: bytes, kind: str = "video/mp4") -> str:
     """Return a data: URI."""
-    import base64
-
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

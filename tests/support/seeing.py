@@ -1,5 +1,6 @@
 """Give tests tiny models that see, on the test's own thread, and pictures to show them."""
 
+import asyncio
 import base64
 import functools
 import io
@@ -15,13 +16,16 @@ from support.engine_rig import GREEDY
 
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.chat.content import Content, FilmPart, ImagePart
 from mlxd.workers.chat.request import ChatRequest, Role, Turn
 from mlxd.workers.chat.template import Prompt, PromptWriter
 from mlxd.workers.engine.lane import Lane
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 from mlxd.workers.vision.sight import Sight
 
+FILMING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
+"""Those that take films: all frames in one block; in one with the time in its positions; in blocks with times; and in
+some with linear attention."""
 KINDS = ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl")
 """Planes of positions; pictures in deep layers; linear attention; sliding windows; tiles; convolutions."""
 
@@ -36,7 +40,7 @@ class Seeing:
     eyes: Sight
     writer: PromptWriter
 
-    def prompt(self, *said: str | bytes) -> Prompt:
+    def prompt(self, *said: str | bytes | FilmPart) -> Prompt:
         """Return the prompt of one message, whose files are pictures."""
         parts = (
             ImagePart(field=f"part {at}", base64=base64.b64encode(item).decode())
@@ -46,11 +50,11 @@ class Seeing:
         )
         content = Content.of(parts)
         turn = Turn(role=Role.USER, text=content.text, images=content.images)
-        files = [item for item in said if isinstance(item, bytes)]
+        files = asyncio.run(self.eyes.pictures(content.images))
         return self.writer.render_chat(ChatRequest(turns=(turn,)), files)
 
     def request(
-        self, *said: str | bytes, tokens: int = 12, sampling: Sampling = GREEDY
+        self, *said: str | bytes | FilmPart, tokens: int = 12, sampling: Sampling = GREEDY
     ) -> GenerateRequest:
         """Return a request to answer one message."""
         prompt = self.prompt(*said)

@@ -170,6 +170,8 @@ class _Reel:
         return stream
 
     def _check_size(self, width: int, height: int) -> None:
+        if min(width, height) < 1:  # what the decoder says of a size that it was told to refuse
+            raise BadFilm(f"expected frames of at most {self._limits.film_pixels} pixels")
         try:
             check_size(width, height, self._limits.film_pixels)
         except BadPicture as bad:

@@ -288,7 +288,8 @@ WHERE = "messages[0].content[0]"
 @pytest.mark.parametrize(
     ("path", "body", "named"),
     [
-        (CHAT, user([{"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA=="}}]), WHERE),
+        (CHAT, user([{"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA=="}}]),
+         f"{WHERE}.video_url.url"),
         (CHAT, user([{"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AA=="}}]), WHERE),
         (CHAT, user([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]), WHERE),
         (CHAT, user([{"type": "file", "file": {"file_data": "AA=="}}]), WHERE),

@@ -19,7 +19,8 @@ What is promised of media from outside, and where it is shown:
 | local paths and file: are refused, and not told of | unit/workers_media/test_files.py, here |
 | markers in the caller's own words stay words | test_prompts.py |
 | code in a model's folder: `model_file`, `auto_map` | test_trust.py |
-| films, sounds, documents: refused by name | test_dialects.py |
+| sounds, documents: refused by name | test_dialects.py |
+| films: length, frames, pixels, time, codecs, damage | unit/workers_media/test_film.py, test_films_daemon.py |
 | pictures of others: beside, after, on disk, other tenants | test_leaks.py, test_prompt_cache.py |
 """
 
