@@ -263,6 +263,8 @@ class EngineLoop:
         if self._outlets.broken(error) or self._failures >= FAILURES:
             gone = WorkerDied(f"the model stopped working: {error}")
             self._leave = self._leave or Leave(ExitCode.POISONED, gone)
+            # Now, for rows hear of it next: whoever passes on their words knows then that another worker may answer.
+            self._outlets.gone(self._leave)
 
     def _fail(self, row: Sequence, error: Exception) -> None:
         self.counters.failed += 1
@@ -271,6 +273,8 @@ class EngineLoop:
     def _hand_over(self) -> None:
         if self._outbox:
             news, self._outbox = self._outbox, []
+            if any(item.is_last for item in news):
+                self._show(full=True)  # whoever has an answer finds it counted
             self._outlets.publish(news)
 
     def _show(self, *, full: bool = False) -> None:

@@ -14,7 +14,7 @@ Part = TypeVar("Part")
 class Job(AsyncIterator[Part], Generic[Ask, Part]):
     """Carry what is asked to the main thread, and what comes of it back; iterate it on the HTTP thread.
 
-    `put`, `finish` and `fail` belong to the main thread, everything else to the HTTP thread's event loop.
+    `put`, `finish`, `fail` and `tell` belong to the main thread, everything else to the HTTP thread's event loop.
     """
 
     def __init__(self, uid: int, ask: Ask, abandon: Callable[["Job[Ask, Part]"], None]) -> None:
@@ -31,6 +31,7 @@ class Job(AsyncIterator[Part], Generic[Ask, Part]):
         """Whether the main thread has nothing more to do for it; only that thread reads or writes it."""
         self.failed = False
         """Whether it is done because it failed; likewise."""
+        self._outcome: MlxdError | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -51,10 +52,13 @@ class Job(AsyncIterator[Part], Generic[Ask, Part]):
         """End the job with an error; does nothing where it has ended."""
         self._end(error)
 
+    def tell(self) -> None:
+        """Let whoever waits know that the job has ended, once all else is as it is to be found then."""
+        self._call(self._close, self._outcome)
+
     def _end(self, error: MlxdError | None) -> None:
         if not self.done:
-            self.done, self.failed = True, error is not None
-            self._call(self._close, error)
+            self.done, self.failed, self._outcome = True, error is not None, error
 
     def _call(self, act: Callable[..., None], value: object) -> None:
         try:

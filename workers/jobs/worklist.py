@@ -73,6 +73,7 @@ class Worklist(Generic[Ask, Part]):
         for job in list(self._jobs.values()):
             job.fail(self._leave.error)
             self._end(job)
+            job.tell()
         return self._leave
 
     def _rest(self) -> None:
@@ -100,15 +101,16 @@ class Worklist(Generic[Ask, Part]):
         else:
             self._failures = 0
             self.counters.count_generated(units, 0, time.monotonic())
-        for job in chosen:
-            if job.done:
-                self.counters.finished += not job.failed
-                self.counters.failed += job.failed
-            if job.done or job.cancelled:
-                self.counters.cancelled += not job.done
-                self._end(job)
+        over = [job for job in chosen if job.done or job.cancelled]
+        for job in over:
+            self.counters.finished += job.done and not job.failed
+            self.counters.failed += job.failed
+            self.counters.cancelled += not job.done
+            self._end(job)
         self.counters.steps += 1
         self._show()
+        for job in over:
+            job.tell()  # whoever has an answer finds it counted
         self._beat(self.counters.steps, len(self._jobs))
 
     def _failed(self, jobs: Sequence[Job[Any, Any]], error: Exception) -> None:

@@ -70,10 +70,9 @@ async def test_answers_come_piece_by_piece_and_in_order() -> None:
         answers = await asyncio.gather(*(parts.desk.answer(word) for word in ("one", "two", "")))
         assert answers == [["o", "n", "e"], ["t", "w", "o"], []]
         assert parts.closed == ["one", "two", ""]
-        await eventually(lambda: parts.beats[-1][1] == 0)
-        await eventually(lambda: parts.desk.stats().finished == 3)
         stats = parts.desk.stats()
-        assert (stats.failed, stats.cancelled, stats.waiting) == (0, 0, 0)
+        assert (stats.finished, stats.failed, stats.cancelled, stats.waiting) == (3, 0, 0, 0)
+        await eventually(lambda: parts.beats[-1][1] == 0)
 
 
 async def test_a_failed_job_fails_alone() -> None:
@@ -93,9 +92,9 @@ async def test_a_failed_job_fails_alone() -> None:
             assert await anext(broken) == "begun"
             with pytest.raises(InternalError, match="no such shape"):
                 await anext(broken)
+            assert parts.desk.stats().failed == 2
             assert await fine == ["begun"]
-        await eventually(lambda: parts.desk.stats().failed == 2)
-        await eventually(lambda: parts.desk.stats().finished == 1)
+            assert parts.desk.stats().finished == 1
 
 
 async def test_whoever_leaves_ends_his_job_at_the_next_piece() -> None:
