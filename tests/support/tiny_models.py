@@ -62,7 +62,7 @@ def folder(kind: str, *options: str) -> Path:
     with tempfile.TemporaryDirectory(dir=home, prefix=".") as place:
         fresh = Path(place) / "model"
         command = [str(_SCRIPT), kind, str(fresh), *options]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, check=True, capture_output=True, timeout=280)
         try:
             fresh.rename(made)
         except OSError:  # another process was faster
