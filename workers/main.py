@@ -45,7 +45,7 @@ _TEXT_STACK = (
 SWITCH_SECONDS = 0.0002
 """How long the HTTP thread may hold the interpreter while the engine thread waits for it (default 0.005)."""
 LAST_WORDS = 1.0
-"""Seconds the HTTP thread gets to write the errors of rows that were cut off."""
+"""Seconds the HTTP thread gets to write the errors of rows that were cut off, and the supervisor to hear the reason."""
 
 
 def run(control: socket.socket) -> NoReturn:
@@ -56,6 +56,7 @@ def run(control: socket.socket) -> NoReturn:
         code = worker.work()
     except Exception as error:
         code = worker.fail(error)
+    worker.say_last()
     logging.shutdown()
     os._exit(code)  # interpreter teardown with MLX threads alive can abort
 
@@ -77,12 +78,14 @@ class Worker:
         self._inbox = Inbox()
         self._leaving = threading.Event()
         self._left = Leave(ExitCode.OK, stopping("stop"))
+        self._told: Leave | None = None
         self._served: Served | None = None
         self._http: HttpThread | None = None
 
     def _on_leave(self, code: ExitCode, reason: str) -> None:
         """Fail what runs and wake the engine thread, ahead of anything else; runs on the control thread."""
-        self._left = Leave(code, stopping(reason))
+        # Who leaves by itself is asked to as well; its requests are to hear why.
+        self._left = Leave(code, self._told.error if self._told else stopping(reason))
         self._leaving.set()
         if code is ExitCode.BAD_SPEC:
             self._reporter.send(Failed(code, reason))
@@ -123,6 +126,7 @@ class Worker:
             progress=self._reporter.progress,
             beat=self._reporter.beat,
             leaving=self._leaving,
+            gone=self._tell_end,
         )
         served = registry.find(spec.kind, tokenizer_only=spec.tokenizer_only)(spec, around)
         served.app.state.report = self._reporter.send
@@ -138,10 +142,16 @@ class Worker:
         assert self._served is not None
         leave = self._served.run()
         if leave.code not in (ExitCode.OK, ExitCode.PARENT_GONE):
-            log.error("leaving code=%s message=%s", leave.code.name, leave.error.message)
-            self._reporter.send(Failed(leave.code, leave.error.message))
+            self._tell_end(leave)
         self._free(leave)
         return leave.code
+
+    def _tell_end(self, leave: Leave) -> None:
+        """Tell the supervisor, once, why the worker leaves by itself; the engine does so as soon as it knows."""
+        if self._told is None:
+            self._told = leave
+            self._reporter.send(Failed(leave.code, leave.error.message))
+            log.error("leaving code=%s message=%s", leave.code.name, leave.error.message)
 
     def fail(self, error: Exception) -> ExitCode:
         """Report an error that ended the worker, free what it holds, and return the code to leave with."""
@@ -170,6 +180,10 @@ class Worker:
         limits.release(leave.code)
         if self._http is not None:
             self._http.stop(LAST_WORDS)
+
+    def say_last(self) -> None:
+        """Wait a moment for the supervisor to take what it has yet to hear."""
+        self._reporter.finish(LAST_WORDS)
 
 
 def code_of(error: Exception, *, loaded: bool) -> ExitCode:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import scheduler
+from mlxd.workers.engine.inbox import Leave
 from mlxd.workers.engine.sequence import Delivery
 from mlxd.workers.engine.speculation import Speculation
 
@@ -33,5 +34,7 @@ class Outlets:
     """Told after each step how many there were and how many rows there are."""
     broken: Callable[[Exception], bool] = lambda error: False
     """Tells an error after which the device cannot be used any more."""
+    gone: Callable[[Leave], None] = lambda leave: None
+    """Told that nothing can be done any more, before any row is told of its failure."""
     limit: Callable[[int, int], int] = lambda memory, cache: memory
     """Sets what MLX may take and keep; returns what of it rows' caches may take."""

@@ -25,6 +25,8 @@ class Surroundings:
     beat: Callable[[int, int], None]
     leaving: threading.Event
     """Set once the worker is to leave; a load gives up then."""
+    gone: Callable[[Leave], None] = lambda leave: None
+    """Told why the worker leaves by itself, before its requests are."""
 
 
 class Served(Protocol):

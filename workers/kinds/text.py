@@ -61,6 +61,7 @@ class Text:
             publish=self._engine.publish,
             beat=around.beat,
             broken=limits.is_device_error,
+            gone=around.gone,
             limit=lambda memory, cache: _for_caches(
                 limits.set_limits(memory, cache).memory, model.weights_bytes
             ),
