@@ -30,8 +30,11 @@ class Lease:
         if not self.failed.done():  # a task that awaited it and was cancelled took it along
             self.failed.set_result(error)
 
-    async def failure(self, within: float = 5.0) -> WorkerDied:
-        """Return why the request broke; for a caller whose connection to the worker just ended."""
+    async def failure(self, within: float = 30.0) -> WorkerDied:
+        """Return why the request broke; for a caller whose connection to the worker just ended.
+
+        A process closes its connections long before it is gone, if it has much memory to give back.
+        """
         try:
             return await asyncio.wait_for(asyncio.shield(self.failed), within)
         except TimeoutError:
