@@ -30,6 +30,8 @@ class Answer:
         self._turn = asyncio.Lock()
         self._wrote_at = asyncio.get_running_loop().time()
         self._frame_end = self._tail = keepalive.frame_end(dialect)
+        self._left: int | None = None
+        self._last = b""
         self.extra_headers: RawHeaders = []
         """What the supervisor adds to the head."""
         self.started = False
@@ -55,17 +57,27 @@ class Answer:
             if not self.started:
                 self._streaming = self._streaming and self._is_stream(headers)
                 self.has_content = not self._streaming
+                self._left = _length(headers)
                 await self._start(status, headers)
 
     async def write(self, chunk: bytes) -> None:
-        """Pass bytes on; waits while the client does not read."""
+        """Pass bytes on; waits while the client does not read.
+
+        The last ones of an answer with a length are its end, and go with it.
+        """
         async with self._turn:
             self.has_content = True
+            if self._left is not None:
+                self._left -= len(chunk)
+                if self._left <= 0:
+                    self._last += chunk
+                    return
             await self._body(chunk)
 
     async def end(self) -> None:
         """End the response well."""
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        last, self._last = self._last, b""
+        await self._send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def fail(self, error: MlxdError) -> None:
         """Write the dialect's error as the last frame and leave the response unfinished, as nobody could take for well.
@@ -122,3 +134,9 @@ class Answer:
         return any(
             name.lower() == b"content-type" and value.startswith(kind) for name, value in headers
         )
+
+
+def _length(headers: RawHeaders) -> int | None:
+    """Return how long an answer says that it is."""
+    told = [value for name, value in headers if name.lower() == b"content-length"]
+    return int(told[0]) if told and told[0].isdigit() else None
