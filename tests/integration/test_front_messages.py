@@ -1,6 +1,5 @@
 """The front speaks Anthropic: pings while a stream waits, a page of models at a time, counts without a model."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -39,7 +38,6 @@ async def test_a_stream_that_waits_gets_events_its_clients_count(path: str) -> N
 async def test_a_refusal_after_pings_is_an_error_event_and_no_good_end() -> None:
     async with running_front(gate=False, keepalive_interval=INTERVAL) as front:
         front.pool.refusal = ModelLoadFailed("no weights")
-        asyncio.get_running_loop().call_later(INTERVAL * 3, front.pool.gate.set)
         content = b""
         with pytest.raises(Exception, match="incomplete"):
             async with front.client.stream(
@@ -47,6 +45,7 @@ async def test_a_refusal_after_pings_is_an_error_event_and_no_good_end() -> None
             ) as response:
                 async for chunk in response.aiter_raw():
                     content += chunk
+                    front.pool.gate.set()
     name, told = list(sse.Parser().feed(content.replace(PING, b"")))[-1]
     assert name == "error"
     assert b'"type":"api_error"' in told and b"no weights" in told
