@@ -27,12 +27,19 @@ STOP_GRACE = 30.0
 
 
 class Reporter:
-    """Send control messages; never waits for a supervisor that does not read."""
+    """Send control messages; never waits for a supervisor that does not read.
+
+    A socket of macOS takes 8 KiB at a time, of Linux 200: what it does not take at once is sent by a thread that lives
+    as long as there is something left.
+    """
 
     def __init__(self, channel: socket.socket) -> None:
+        # For sends, XNU's sosendcheck looks at this alone and not at MSG_DONTWAIT: they waited on macOS.
+        channel.setblocking(False)
         self._channel = channel
         self._lock = threading.Lock()
         self._unsent = b""
+        self._courier: threading.Thread | None = None
         self._interval = 1.0
         self._beat_at = 0.0
         self._had_rows = False
@@ -42,16 +49,37 @@ class Reporter:
         self._interval = seconds
 
     def send(self, message: control.FromWorker) -> None:
-        """Send a message, or keep it for the next chance if the supervisor is behind."""
+        """Send a message, as soon as the supervisor takes it if that is behind."""
         with self._lock:
             self._unsent += control.encode(message)
+            if self._courier is not None:
+                return
             self._flush()
+            if self._unsent:
+                self._courier = threading.Thread(target=self._carry, name="reports", daemon=True)
+                self._courier.start()
+
+    def finish(self, seconds: float) -> None:
+        """Wait, but for no longer, until the supervisor has taken all that was said."""
+        with self._lock:
+            courier = self._courier
+        if courier is not None:
+            courier.join(seconds)
+
+    def _carry(self) -> None:
+        while True:
+            select.select([], [self._channel], [])
+            with self._lock:
+                self._flush()
+                if not self._unsent:
+                    self._courier = None
+                    return
 
     def _flush(self) -> None:
         while self._unsent:
             try:
-                sent = self._channel.send(self._unsent, socket.MSG_DONTWAIT)
-            except (BlockingIOError, InterruptedError):
+                sent = self._channel.send(self._unsent)
+            except BlockingIOError:
                 return
             except OSError:
                 self._unsent = b""  # the supervisor is gone; the listener sees that too
@@ -126,6 +154,8 @@ class Listener:
         """Handle what came; tell whether the channel is still open."""
         try:
             chunk = self._channel.recv(1 << 16)
+        except BlockingIOError:
+            return True
         except OSError:
             chunk = b""
         *lines, self._buffer = (self._buffer + chunk).split(b"\n")

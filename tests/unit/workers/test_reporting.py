@@ -1,21 +1,45 @@
 """The worker's side of the control channel: heartbeats are few, and a deaf supervisor holds nobody up."""
 
 import socket
+import threading
+import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from mlxd.protocol import control
-from mlxd.protocol.control import Heartbeat, Hello, LoadProgress
-from mlxd.workers.reporting import Reporter
+from mlxd.protocol.control import Failed, Heartbeat, Hello, LoadProgress
+from mlxd.protocol.exit_codes import ExitCode
+from mlxd.workers.reporting import Listener, Reporter
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+ON_MACOS = 8192
+"""Bytes that a Unix socket holds there (`net.local.stream.sendspace` and `recvspace`)."""
+LONG = Failed(ExitCode.LOAD_FAILED, "Missing parameters: " + "x" * 20 * ON_MACOS)
+PATIENCE = 60.0
+
+
+class MacSocket(socket.socket):
+    """Take no notice of MSG_DONTWAIT when sending, as XNU's sosendcheck does (bsd/kern/uipc_socket.c)."""
+
+    def send(self, data: "ReadableBuffer", flags: int = 0, /) -> int:
+        return super().send(data, flags & ~socket.MSG_DONTWAIT)
 
 
 @pytest.fixture
 def ends() -> Iterator[tuple[Reporter, socket.socket]]:
-    ours, theirs = socket.socketpair()
-    theirs.setblocking(False)
-    yield Reporter(theirs), ours
+    ours, plain = socket.socketpair()
+    theirs = MacSocket(fileno=plain.detach())
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, ON_MACOS)
+        end.settimeout(None)
+    reporter = Reporter(theirs)
+    yield reporter, ours
     ours.close()
+    reporter.finish(PATIENCE)
     theirs.close()
 
 
@@ -30,6 +54,14 @@ def heard(ours: socket.socket) -> list[control.FromWorker]:
         if not chunk:
             return [control.decode_from_worker(line) for line in data.splitlines()]
         data += chunk
+
+
+def heard_up_to(last: control.FromWorker, ours: socket.socket) -> list[control.FromWorker]:
+    ours.settimeout(PATIENCE)
+    data = b""
+    while not data.endswith(control.encode(last)):
+        data += ours.recv(1 << 20)
+    return [control.decode_from_worker(line) for line in data.splitlines()]
 
 
 def test_messages_arrive_as_sent(ends: tuple[Reporter, socket.socket]) -> None:
@@ -71,11 +103,59 @@ def test_a_supervisor_that_does_not_read_holds_nobody_up_and_misses_only_heartbe
     for step in range(20_000):
         reporter.beat(step, 1)
     reporter.send(Hello(7))
-    first = heard(ours)
-    assert 10 < len(first) < 20_000
     reporter.send(Hello(8))
-    rest = heard(ours)
-    assert rest[-1] == Hello(8) and Hello(7) in (first + rest)
+    *beats, before_last, last = heard_up_to(Hello(8), ours)
+    assert 10 < len(beats) < 20_000
+    assert (before_last, last) == (Hello(7), Hello(8))
+
+
+def test_a_message_that_the_socket_does_not_hold_arrives_whole_though_nothing_follows_it(
+    ends: tuple[Reporter, socket.socket],
+) -> None:
+    """Regression: the rest waited for the next message, of an idle worker for ever, and was lost with one that left."""
+    reporter, ours = ends
+    reporter.send(LONG)
+    assert heard_up_to(LONG, ours) == [LONG]
+
+
+def test_who_leaves_waits_until_its_last_message_is_taken(
+    ends: tuple[Reporter, socket.socket],
+) -> None:
+    reporter, ours = ends
+    reporter.send(LONG)
+    found: list[control.FromWorker] = []
+    reader = threading.Thread(target=lambda: found.extend(heard_up_to(LONG, ours)))
+    reader.start()
+    reporter.finish(PATIENCE)
+    ours.shutdown(socket.SHUT_WR)
+    reader.join()
+    assert found == [LONG]
+
+
+def test_who_leaves_does_not_wait_for_a_supervisor_that_reads_nothing(
+    ends: tuple[Reporter, socket.socket],
+) -> None:
+    reporter, _ = ends
+    reporter.send(LONG)
+    begun = time.monotonic()
+    reporter.finish(0.01)
+    assert time.monotonic() - begun < PATIENCE
+
+
+def test_who_has_said_all_leaves_at_once(ends: tuple[Reporter, socket.socket]) -> None:
+    reporter, _ = ends
+    reporter.send(Hello(7))
+    reporter.finish(PATIENCE)
+
+
+def test_a_channel_without_news_is_not_taken_for_its_end() -> None:
+    """A socket that does not wait may be reported as readable and have nothing."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        listener = Listener(theirs, lambda code, reason: pytest.fail(reason))
+        with listener._wake, listener._signals:
+            assert listener._read()
 
 
 def test_a_supervisor_that_is_gone_is_no_error(ends: tuple[Reporter, socket.socket]) -> None:
