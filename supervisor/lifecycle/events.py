@@ -45,6 +45,8 @@ class LeaseEnded:
     """A request ended, was given up or broke."""
 
     served: bool = True
+    seen: bool = True
+    """Whether the engine had shown a sign of work since it was given; one that was refused never gets there."""
 
 
 @dataclass(frozen=True, slots=True)

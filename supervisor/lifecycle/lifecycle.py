@@ -72,8 +72,8 @@ class Life:
     steps: int = 0
     rows: int = 0
     """Rows that the engine holds by its last report."""
-    expecting: bool = False
-    """Whether a request was given to the worker of which its engine has shown no sign yet."""
+    expecting: int = 0
+    """Requests that the worker has and of which its engine has shown no sign yet."""
     leases: int = 0
     idle_since: float = 0.0
     """When the last lease ended (or the worker became ready)."""
@@ -154,7 +154,7 @@ def _move(life: Life, state: WorkerState, now: float, **changes: object) -> Life
 def _start(life: Life, now: float) -> Step:
     fresh = _move(
         life, S.STARTING, now,
-        steps=0, rows=0, expecting=False, leases=0, stop_reason=None, drain_by=math.inf,
+        steps=0, rows=0, expecting=0, leases=0, stop_reason=None, drain_by=math.inf,
         terminated_at=math.inf, killed=False, served=False, error=None,
         ready_at=math.inf, progress_at=now,
     )  # fmt: skip
@@ -163,7 +163,7 @@ def _start(life: Life, now: float) -> Step:
 
 def _owes_a_step(life: Life) -> bool:
     """Tell whether the engine has work; a request may outlast it, when its client reads slowly."""
-    return life.rows > 0 or (life.expecting and life.leases > 0)
+    return life.rows > 0 or life.expecting > 0
 
 
 def _stepped(life: Life, event: Stepped, now: float) -> Life:
@@ -174,7 +174,7 @@ def _stepped(life: Life, event: Stepped, now: float) -> Life:
         steps=event.steps,
         rows=event.rows,
         # An idle engine's beat may have crossed the request on its way.
-        expecting=life.expecting and event.rows == 0 and not stepped,
+        expecting=0 if event.rows or stepped else life.expecting,
         progress_at=life.progress_at if stuck else now,
     )
 
@@ -187,13 +187,16 @@ def _lease_started(life: Life, event: LeaseStarted, now: float) -> Life:
     # and come back: rows stay until the worker says that they are gone.
     progress_at = life.progress_at if _owes_a_step(life) else now
     return replace(
-        life, leases=life.leases + 1, idle_timeout=kept, expecting=True, progress_at=progress_at
-    )
+        life, leases=life.leases + 1, expecting=life.expecting + 1, idle_timeout=kept,
+        progress_at=progress_at,
+    )  # fmt: skip
 
 
 def _lease_ended(life: Life, event: LeaseEnded, now: float) -> Step:
     if life.leases == 0:
         return life, ()
+    # No step is owed for it any more; where others run, theirs may be done already.
+    life = replace(life, expecting=min(life.leases - 1, life.expecting - (not event.seen)))
     life = replace(life, leases=life.leases - 1, idle_since=now, served=life.served or event.served)
     if life.state is S.DRAINING and life.leases == 0:
         return _stop(life, now)

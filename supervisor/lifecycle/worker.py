@@ -74,6 +74,7 @@ class WorkerHandle:
         """Whether an operator pinned the model, or took its pin away; None leaves it to the configuration."""
         self._child: Child | None = None
         self._leases: set[Lease] = set()
+        self._unseen: set[Lease] = set()  # those of which the engine has shown no sign yet
         self._timer: asyncio.TimerHandle | None = None
         self._settled = asyncio.Event()
         self._settled.set()
@@ -145,6 +146,7 @@ class WorkerHandle:
         self.handle(events.LeaseStarted(idle_timeout))
         lease = Lease(self, self.spec.id, self.socket, self._child.pid)
         self._leases.add(lease)
+        self._unseen.add(lease)
         return lease
 
     def end_lease(self, lease: Lease, *, served: bool) -> None:
@@ -152,7 +154,8 @@ class WorkerHandle:
         if lease in self._leases:
             self._leases.remove(lease)
             self._usage.note(self.spec.id, self._clock.wall())
-            self.handle(events.LeaseEnded(served))
+            self.handle(events.LeaseEnded(served, seen=lease not in self._unseen))
+            self._unseen.discard(lease)
 
     def limit(self, grant: Grant) -> None:
         """Tell a worker that knows its model its new share of the memory, unless it has that already."""
@@ -237,7 +240,7 @@ class WorkerHandle:
         self._signal(signal.SIGKILL)
 
     def _fail_leases(self, message: str) -> None:
-        leases, self._leases = self._leases, set()
+        leases, self._leases, self._unseen = self._leases, set(), set()
         may_retry = self.life.stop_reason in _UNWANTED_ENDS
         for lease in leases:
             lease.fail(WorkerDied(message, may_retry=may_retry))
@@ -257,6 +260,8 @@ class WorkerHandle:
                 self.handle(events.BecameReady())
             case control.Heartbeat(steps=steps, rows=rows):
                 self.handle(events.Stepped(steps, rows))
+                if not self.life.expecting:
+                    self._unseen.clear()
             case control.Failed(message=text):
                 logger.error("model=%s failed: %s", self.spec.id, text)
                 self.handle(events.FailureReported(causes.explained(text)))

@@ -118,8 +118,12 @@ LIFECYCLE = {
         "progress_at=now,",
     ),
     "a slow reader's worker counts as stuck": (
-        "return life.rows > 0 or (life.expecting and life.leases > 0)",
+        "return life.rows > 0 or life.expecting > 0",
         "return life.leases > 0",
+    ),
+    "what never reached the engine is owed for ever": (
+        "expecting=min(life.leases - 1, life.expecting - (not event.seen))",
+        "expecting=min(life.leases - 1, life.expecting)",
     ),
     "a timer of another state is obeyed": (
         "case TimeUp(state=state) if state is life.state:",

@@ -21,7 +21,7 @@ POLICY = Policy(
     hello_timeout=60, load_stall=300, step_stall=120, drain_timeout=60,
     ask_grace=5, kill_grace=60, stable_after=60, backoff=30, backoff_max=300,
 )  # fmt: skip
-WORK: dict[str, Any] = {"leases": 1, "expecting": True}
+WORK: dict[str, Any] = {"leases": 1, "expecting": 1}
 
 times = st.sampled_from([0.0, 0.1, 0.7, 5.0, 120.0, 700.0, 1000.0])
 
@@ -38,7 +38,7 @@ def lives(draw: st.DrawFn) -> Life:
         since=draw(times),
         progress_at=draw(times),
         rows=draw(st.integers(0, 2)) if serving else 0,
-        expecting=draw(st.booleans()) if serving else False,
+        expecting=draw(st.integers(0, leases)),
         leases=leases,
         idle_since=draw(times),
         idle_timeout=draw(st.sampled_from([0.0, 0.1, 600.0, math.inf])),

@@ -21,8 +21,8 @@ class Process:
     served: bool = False
     steps: int = 0
     rows: int = 0
-    unseen: bool = False
-    """A request was sent of which no beat has shown a sign."""
+    unseen: int = 0
+    """Requests that were sent and of which no beat has shown a sign."""
     owing_since: float = 0.0
     drain_by: float = math.inf
     asked_at: float | None = None

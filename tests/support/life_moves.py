@@ -61,7 +61,7 @@ MOVES = (
     Move("want", _may_start),
     Move("come_up", _may_start, weight=4),
     Move("lease", _in(S.READY), ((None, None, 0.0, 5.0, math.inf),), weight=3),
-    Move("end_lease", lambda w: w.account.leases > 0, (YES_NO,)),
+    Move("end_lease", lambda w: w.account.leases > 0, (YES_NO, YES_NO)),
     Move("stop", _has_process, (WANTED_STOPS, YES_NO, YES_NO)),
     Move("stop", _in(S.READY, S.DRAINING), (WANTED_STOPS, (False,), YES_NO), weight=2),
     Move("reset", _in(S.BACKOFF)),

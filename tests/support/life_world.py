@@ -61,18 +61,20 @@ class LifeWorld:
             process.owing_since = self.now
         self.send(events.LeaseStarted(keep_alive))
         self.account.leases += 1
-        process.unseen = True
+        process.unseen += 1
         if keep_alive is not None:
             self.account.kept = keep_alive
 
-    def end_lease(self, served: bool) -> None:
-        """End a request; the row may still be in the engine."""
-        state = self.life.state
+    def end_lease(self, served: bool, seen: bool) -> None:
+        """End a request, one that the engine has seen if there is one; the row may still be in the engine."""
+        state, unseen = self.life.state, self.process.unseen
+        seen = unseen < self.account.leases and (seen or not unseen)
+        self.process.unseen -= not seen
         self.account.leases -= 1
         if self.account.leases == 0:
             self.account.idle_from = self.now
         self.process.served |= served
-        self.send(events.LeaseEnded(served))
+        self.send(events.LeaseEnded(served, seen))
         if state is S.DRAINING:
             assert (self.life.state is S.STOPPING) == (self.account.leases == 0)
 
@@ -144,7 +146,7 @@ class LifeWorld:
         if stepped or not rows or not owed:
             process.owing_since = self.now
         if stepped or rows:
-            process.unseen = False
+            process.unseen = 0
         process.rows = rows
         self.send(events.Stepped(process.steps, rows))
 
@@ -177,7 +179,7 @@ class LifeWorld:
         process = self.account.process
         if process is None or self.life.state not in SERVING:
             return False
-        return process.rows > 0 or (process.unseen and self.account.leases > 0)
+        return process.rows > 0 or process.unseen > 0
 
     def fire_timers(self) -> None:
         """Feed what is due, as the owner's timer does."""

@@ -151,6 +151,15 @@ def test_a_request_whose_client_reads_slowly_does_not_make_the_worker_stuck() ->
     assert lifecycle.stalled_at(life, POLICY) == 1120.0, "a new request gets its full time"
 
 
+def test_a_request_that_was_refused_leaves_no_step_to_wait_for() -> None:
+    """Regression: beside a client that read slowly, one wrong request made a healthy worker count as stuck."""
+    life = live([*BUSY, Stepped(1, 1), Stepped(2, 0)])
+    life = live([LeaseStarted(), LeaseEnded(served=True, seen=False)], 1000.0, life)
+    assert life.leases == 1 and math.isinf(lifecycle.stalled_at(life, POLICY))
+    life = live([LeaseStarted(), LeaseStarted(), LeaseEnded(seen=False)], 2000.0, life)
+    assert lifecycle.stalled_at(life, POLICY) == 2120.0, "the other one is waited for"
+
+
 def test_a_beat_of_the_idle_engine_does_not_end_the_watch_over_a_request_on_its_way() -> None:
     life = live([*READY, Stepped(7, 0), LeaseStarted(), Stepped(7, 0)])
     assert lifecycle.stalled_at(life, POLICY) == 120.0

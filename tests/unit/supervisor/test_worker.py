@@ -206,3 +206,19 @@ async def test_a_changed_declaration_counts_from_the_next_start_on() -> None:
     await soon(owned.handle.settled())
     await owned.start()
     assert (owned.handle.life.pinned, owned.handle.life.idle_timeout) == (True, 7.0)
+
+
+async def test_only_what_the_engine_has_not_shown_yet_is_waited_for() -> None:
+    """Given a slow reader whose row is done, when others come and go without work, then no step is owed for them."""
+    owned = await Owned().start()
+    child = owned.launcher.last
+    slow = owned.handle.start_lease(None)
+    child.beat(1, 1)
+    child.beat(2, 0)
+    refused, running = owned.handle.start_lease(None), owned.handle.start_lease(None)
+    assert owned.handle.life.expecting == 2
+    owned.handle.end_lease(refused, served=True)
+    owned.handle.end_lease(slow, served=True)
+    assert owned.handle.life.expecting == 1
+    owned.handle.end_lease(running, served=False)
+    assert owned.handle.life.expecting == 0
