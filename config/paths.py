@@ -36,6 +36,7 @@ class Paths:
         own = _folder(env, "MLXD_HOME", home)
         state = own / "state" if own else _xdg(env, "XDG_STATE_HOME", home, ".local/state")
         state = _folder(env, "MLXD_STATE_DIR", home) or state
+        owner = os.getuid() if uid is None else uid
         configuration = own or _xdg(env, "XDG_CONFIG_HOME", home, ".config")
         named = _folder(env, "MLXD_CONFIG", home)
         logs = home / "Library/Logs/mlxd" if platform == "darwin" and not own else state / "logs"
@@ -45,7 +46,7 @@ class Paths:
             config_file=named or configuration / "config.yaml",
             state_dir=state,
             log_dir=_folder(env, "MLXD_LOG_DIR", home) or logs,
-            run_dir=_run_dir(env, home, own, os.getuid() if uid is None else uid),
+            run_dir=_run_dir(env, home, own, state=state, platform=platform, uid=owner),
             hub_cache=_hub_cache(env, home),
         )
 
@@ -81,7 +82,9 @@ def _xdg(env: Mapping[str, str], name: str, home: Path, usual: str) -> Path:
     return (Path(value) if os.path.isabs(value) else home / usual) / "mlxd"
 
 
-def _run_dir(env: Mapping[str, str], home: Path, own: Path | None, uid: int) -> Path:
+def _run_dir(
+    env: Mapping[str, str], home: Path, own: Path | None, *, state: Path, platform: str, uid: int
+) -> Path:
     runtime = env.get("XDG_RUNTIME_DIR", "")
     if named := _folder(env, "MLXD_RUN_DIR", home):
         wanted = named
@@ -89,6 +92,10 @@ def _run_dir(env: Mapping[str, str], home: Path, own: Path | None, uid: int) -> 
         wanted = own / "run"
     elif os.path.isabs(runtime):
         wanted = Path(runtime) / "mlxd"
+    elif platform == "darwin":
+        # Both TMPDIR and /tmp lose what was not touched for three days, confstr(3) and tmp_cleaner: a socket never is,
+        # and a model that stays loaded would not be reached any more.
+        wanted = state / "run"
     else:
         wanted = Path(env.get("TMPDIR") or "/tmp") / f"mlxd-{uid}"
     if len(os.fsencode(wanted)) <= _LONGEST_RUN_DIR:

@@ -31,12 +31,19 @@ def test_the_usual_places() -> None:
     )
 
 
-def test_a_mac_has_its_own_place_for_logs_and_sockets() -> None:
-    folder = "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/"
-    paths = mac(TMPDIR=folder)
+def test_a_mac_has_its_own_place_for_logs() -> None:
+    paths = mac()
     assert paths.log_dir == Path("/home/ann/Library/Logs/mlxd")
-    assert paths.run_dir == Path(folder) / "mlxd-501"
     assert paths.config_file == Path("/home/ann/.config/mlxd/config.yaml")
+
+
+def test_a_mac_that_clears_its_temporary_folders_every_three_days_leaves_the_sockets() -> None:
+    # confstr(3) of _CS_DARWIN_USER_TEMP_DIR, com.apple.bsd.dirhelper; com.apple.tmp_cleaner for /tmp.
+    paths = mac(TMPDIR="/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/")
+    assert paths.run_dir == Path("/home/ann/.local/state/mlxd/run")
+    assert mac(XDG_STATE_HOME="/s").run_dir == Path("/s/mlxd/run")
+    assert mac(MLXD_STATE_DIR="/a").run_dir == Path("/a/run")
+    assert mac(XDG_RUNTIME_DIR="/r").run_dir == Path("/r/mlxd")
 
 
 def test_xdg_folders_count_if_they_are_absolute() -> None:
