@@ -78,6 +78,10 @@ class Pool(Protocol):
         """Return the state of a model's worker."""
         ...
 
+    def running(self, model_id: str) -> ModelSpec | None:
+        """Return the model of this id if it has a process, though nobody may declare it any more."""
+        ...
+
     def last_used_at(self, model_id: str) -> float | None:
         """Return when the model was used last, in Unix seconds; None where nobody knows."""
         ...

@@ -103,6 +103,7 @@ class TenantPool:
 
     async def unload(self, spec: ModelSpec, *, force: bool = False) -> UnloadResult:
         """Have the model's worker leave, by whatever route: an admin's."""
+        tenant.calling().about = spec.id
         check(spec)
         _check_admin()
         return await self.inner.unload(spec, force=force)
@@ -124,6 +125,11 @@ class TenantPool:
     def state(self, model_id: str) -> WorkerState:
         """Return the state of a model's worker."""
         return self.inner.state(model_id)
+
+    def running(self, model_id: str) -> ModelSpec | None:
+        """Return the model of this id if it has a process and is the caller's."""
+        spec = self.inner.running(model_id)
+        return spec if spec and tenant.current().may_use(spec) else None
 
     def last_used_at(self, model_id: str) -> float | None:
         """Return when the model was used last, in Unix seconds; None where nobody knows."""

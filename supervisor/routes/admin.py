@@ -15,7 +15,7 @@ from starlette.routing import Route
 from mlxd.config.settings import Settings
 from mlxd.config.spec import ModelSpec
 from mlxd.protocol.admin import LoadRequest, Ps, ResetRequest, UnloadRequest
-from mlxd.protocol.errors import InvalidRequest
+from mlxd.protocol.errors import InvalidRequest, ModelNotFound
 from mlxd.protocol.peek import invalid
 from mlxd.protocol.plan import PlanRequest
 from mlxd.protocol.units import parse_duration
@@ -102,7 +102,7 @@ class Admin:
     async def unload(self, request: Request) -> Response:
         """Have a model's worker leave; answers when its process is gone."""
         wanted = await self._read(request, UnloadRequest)
-        work = self.pool.unload(self.catalog.resolve(wanted.model), force=wanted.force)
+        work = self.pool.unload(self._declared_or_running(wanted.model), force=wanted.force)
         return _json(await while_present(request.receive, work))
 
     async def reset(self, request: Request) -> Response:
@@ -116,6 +116,15 @@ class Admin:
         spec = self.catalog.resolve(wanted.model)
         spec.check()
         return _json(self.pool.plan(spec))
+
+    def _declared_or_running(self, name: str) -> ModelSpec:
+        try:
+            return self.catalog.resolve(name)
+        except ModelNotFound:
+            # Taken from the configuration or the disk while it ran: there must be a way to end it.
+            if (spec := self.pool.running(name)) is None:
+                raise
+            return spec
 
     async def _read(self, request: Request, kind: type[T]) -> T:
         limit = self.settings.server.max_body

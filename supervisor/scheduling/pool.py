@@ -173,6 +173,10 @@ class Pool:
         worker = self._workers.get(model_id)
         return worker.life.state if worker else WorkerState.STOPPED
 
+    def running(self, model_id: str) -> ModelSpec | None:
+        """Return the model of this id if it has a process, though nobody may declare it any more."""
+        return self._workers[model_id].spec if self.state(model_id) in ALIVE else None
+
     def waiting(self, model_id: str) -> list[Waiter]:
         """Return the requests that wait for this model, first come first."""
         return self._queue.of(model_id)

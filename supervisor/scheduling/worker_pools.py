@@ -70,6 +70,10 @@ class WorkerPools:
         """Return the state of the worker with the model."""
         return self.models.state(model_id)
 
+    def running(self, model_id: str) -> ModelSpec | None:
+        """Return the model of this id if it has a process, though nobody may declare it any more."""
+        return self.models.running(model_id)
+
     def last_used_at(self, model_id: str) -> float | None:
         """Return when the model was used last, None where nobody knows."""
         return self.models.usage.at(model_id)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import Daemon
+from support.daemon import Daemon, is_gone
 from support.deadline import until
 
 from mlxd.config.load import load
@@ -60,6 +60,23 @@ def test_a_new_model_is_known_and_a_loaded_one_stays(running_daemon: Any, demo: 
     assert audited(daemon) == [("signal", "reload", "ok")]
 
 
+def test_a_model_that_nobody_declares_any_more_can_be_unloaded(
+    running_daemon: Any, demo: Path
+) -> None:
+    """Regression: its name was unknown from then on, and pinned it kept its memory until the daemon's end."""
+    daemon = running_daemon(configured(demo))
+    pid = daemon.post("/v1/models/load", {"model": "mine", "pin": True})["pid"]
+
+    daemon.place.configure(PLAIN)
+    assert daemon.ctl("reload").returncode == 0
+    until(lambda: "mine" not in names(daemon), within=30, what="the model is gone from the list")
+    answer = daemon.ctl("unload", "mine")
+
+    assert answer.returncode == 0, answer.stderr
+    assert daemon.ps() == [] and is_gone(pid)
+    assert daemon.ctl("unload", "mine").returncode == 1
+
+
 def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path) -> None:
     daemon = running_daemon(configured(demo))
     daemon.place.configure(configured(demo, defaults={"idle_timeout": "banana"}))
@@ -93,6 +110,7 @@ def test_what_was_bound_at_the_start_is_named_as_waiting() -> None:
         ("MLXD_DEFAULTS_QUARANTINE_AFTER", "9", "defaults.quarantine_after"),
         ("MLXD_RESPONSES_MAX_STORED", "7", "responses.max_stored"),
         ("MLXD_MEDIA_ALLOW_URLS", "true", "media.allow_urls"),
+        ("MLXD_TRACING_RATIO", "0.5", "tracing.ratio"),
     ],
 )
 def test_no_change_that_waits_for_a_restart_is_passed_over(

@@ -189,6 +189,10 @@ class FakePool:
         """Return ready for all."""
         return WorkerState.READY
 
+    def running(self, model_id: str) -> ModelSpec | None:
+        """Return no model: all that run are declared."""
+        return None
+
     def last_used_at(self, model_id: str) -> float | None:
         """Return what the test says."""
         return self.used.get(model_id)
