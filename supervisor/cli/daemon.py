@@ -1,6 +1,6 @@
 """Hold `mlxctl start`, `stop` and `restart`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import click
 from mlxd.supervisor import runfile
 from mlxd.supervisor.cli import service
 from mlxd.supervisor.cli.failure import Misused
+from mlxd.supervisor.cli.reload import option as value_of
 from mlxd.supervisor.cli.session import Command, Session
 from mlxd.supervisor.runfile import RunFile
 
@@ -91,7 +92,7 @@ def restart(session: Session, config: Path | None, host: str | None, port: int |
     if found is None:
         _launch(session, _arguments(config, host, port), None)
         return
-    line, folder = _command_of(found)
+    line, folder = _line_of(found)
     service.see_off(session, found)
     if config or host or port is not None:
         _launch(session, _arguments(config, host, port), None)
@@ -110,11 +111,23 @@ def _refuse_options(config: Path | None, host: str | None, port: int | None) -> 
         raise Misused("mlxd is installed as a service: `mlxctl install` takes these options")
 
 
-def _command_of(run: RunFile) -> tuple[list[str], Path]:
+def _line_of(run: RunFile) -> tuple[list[str], Path]:
     import psutil
 
+    from mlxd.supervisor.cli import background
+
     process = psutil.Process(run.pid)
-    return process.cmdline(), Path(process.cwd())
+    return background.command(stated(process.cmdline())), Path(process.cwd())
+
+
+def stated(words: Sequence[str]) -> list[str]:
+    """Return the options on a daemon's command line; what runs it there need not be what it was started with.
+
+    On a Mac the python of a framework, Homebrew's and python.org's, puts another program in its own place, which
+    finds no virtual environment when it is started by itself (CPython, Mac/Tools/pythonw.c).
+    """
+    pairs = ((name, value_of(words, name)) for name in ("--config", "--host", "--port"))
+    return [word for name, value in pairs if value is not None for word in (name, value)]
 
 
 def _launch(session: Session, line: list[str], folder: Path | None) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from mlxd.config.paths import Paths
 from mlxd.supervisor.cli import background
+from mlxd.supervisor.cli.daemon import stated
 from mlxd.supervisor.cli.failure import Failure, Misused
 from mlxd.supervisor.runfile import RunFile
 
@@ -100,3 +101,28 @@ def test_force_kills_what_stays() -> None:
     with child(STUBBORN) as run:
         background.stop(run, timeout=0.2, force=True, waiting=lambda _: None)
         assert not run.is_alive()
+
+
+FRAMEWORK = "/opt/homebrew/Frameworks/Python.framework/Versions/3.13/Resources/Python.app/Contents/MacOS/Python"
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [
+        ["/home/ann/venv/bin/python", "/home/ann/venv/bin/mlxd"],
+        [FRAMEWORK, "/Users/ann/venv/bin/mlxd"],
+        [FRAMEWORK, "-P", "-m", "mlxd.supervisor.daemon"],
+    ],
+    ids=["Linux", "a framework of a Mac", "a framework, as a module"],
+)
+@pytest.mark.parametrize(
+    "options", [[], ["--config", "mine.yaml", "--port", "0"], ["--host", "0.0.0.0"]]
+)
+def test_a_restart_keeps_the_options_and_not_what_runs_them(
+    runs: list[str], options: list[str]
+) -> None:
+    assert stated([*runs, *options]) == options
+
+
+def test_a_restart_knows_options_written_in_one_word() -> None:
+    assert stated(["mlxd", "--port=8080"]) == ["--port", "8080"]
