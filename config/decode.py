@@ -14,6 +14,7 @@ from mlxd.protocol.units import parse_duration, parse_size, quote
 
 T = TypeVar("T")
 
+_ADDRESS = re.compile(r"https?://[^\s@?#/]+(/[^\s@?#]*)?")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -105,10 +106,21 @@ def _with_unit(value: object, unit: str, kind: inspect.Type, path: KeyPath) -> o
                 return seconds
             case "size":
                 return parse_size(value)
+            case "collector":
+                return _address(value)
             case _:
                 return _budget(value)
     except ValueError as error:
         raise Mismatch(path, str(error)) from None
+
+
+def _address(value: object) -> str:
+    """Return the address; what is secret has no place in one that logs and reports show."""
+    if not isinstance(value, str) or not _ADDRESS.fullmatch(value):
+        raise ValueError(
+            'expected an address such as "http://127.0.0.1:4318", with no user, password or query in it'
+        )
+    return value
 
 
 def _budget(value: object) -> str:

@@ -71,12 +71,18 @@ def _plain(text: str, kind: inspect.Type) -> object:
     match kind:
         case inspect.VarTupleType():
             return [item.strip() for item in text.split(",") if item.strip()]
-        case inspect.BoolType() | inspect.IntType():
-            try:
-                return msgspec.convert(
-                    text, bool if isinstance(kind, inspect.BoolType) else int, strict=False
-                )
-            except msgspec.ValidationError:
-                return text
+        case inspect.BoolType():
+            return _converted(text, bool)
+        case inspect.IntType():
+            return _converted(text, int)
+        case inspect.FloatType():
+            return _converted(text, float)
         case _:
             return text
+
+
+def _converted(text: str, kind: type[bool] | type[int] | type[float]) -> object:
+    try:
+        return msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        return text

@@ -19,6 +19,9 @@ Bytes = Annotated[int, Meta(extra={"unit": "size"})]
 """Written as 1048576, "512MB" or "2GiB"."""
 Budget = Annotated[str, Meta(extra={"unit": "budget"})]
 """Written as "75%" or as a size; kept as "75%" or as digits."""
+Collector = Annotated[str, Meta(extra={"unit": "collector"})]
+"""Written as an http(s) address."""
+Share = Annotated[float, Meta(ge=0, le=1)]
 Name = Annotated[str, Meta(min_length=1)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Count = Annotated[int, Meta(ge=1)]
@@ -141,6 +144,15 @@ class Media(Section, frozen=True, kw_only=True):
     """Time that fetching one may take."""
 
 
+class Tracing(Section, frozen=True, kw_only=True):
+    """Tell a collector of OpenTelemetry what became of requests."""
+
+    endpoint: Collector | None
+    """Where one takes OTLP over HTTP; None = nobody is told."""
+    ratio: Share
+    """Which share of the requests whose caller has not decided."""
+
+
 class PromptCache(Section, frozen=True, kw_only=True):
     """Limit what a model's finished prompts may keep; None = as under defaults, 0 = nothing."""
 
@@ -202,6 +214,8 @@ class Settings(Section, frozen=True, kw_only=True):
     """What is kept of responses and conversations."""
     media: Media
     """What uploads may ask for."""
+    tracing: Tracing
+    """Whom traces go to."""
     demo: bool
     """Serve the embedded model."""
     hub: bool

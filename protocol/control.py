@@ -19,6 +19,8 @@ KEY = "x-mlxd-key"
 """Header with the name of the API key, by which metrics tell whose tokens they were."""
 QUEUED = "x-mlxd-queued-ns"
 """Header that says how many nanoseconds the request has waited for its worker."""
+REQUEST = "x-mlxd-request"
+"""Header with the number under which a worker is to say what the request has used; only where somebody asks."""
 ERROR = "x-mlxd-error"
 """Header of a worker's refusal with the error's code; the supervisor notes it and takes it off."""
 CACHE_SALT = "x-mlxd-cache-salt"
@@ -78,6 +80,8 @@ class Used(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
     """How often which time passed between two tokens, in the buckets of `timing.INTER_TOKEN`."""
     gap_seconds: float = 0.0
     """All of those times together."""
+    request: int = 0
+    """The number that the request came with."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):

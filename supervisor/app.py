@@ -54,7 +54,7 @@ def build_app(
     scrapes = metrics_route.routes(metrics, catalog, status, access)
     # Whatever a route does with these, it does within the rights of the key that called it.
     status = TenantStatus(status, catalog)
-    waited = metrics.requests.waited
+    waited = metrics.waited
     responses = responses or Responses(settings, pool, waited=waited)
     catalog, pool = TenantCatalog(catalog), TenantPool(pool, waited)
     downloads = downloads or Downloads(Paths.of(os.environ), catalog, pool, settings=settings)
@@ -76,7 +76,7 @@ def build_app(
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(RequestTrace, metrics.requests.ended),
+            Middleware(RequestTrace, metrics.ended),
             Middleware(HostCheck, settings.server),
             Middleware(Refusals),
             Middleware(BodyPace, settings.server.client_timeout),

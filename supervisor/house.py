@@ -36,6 +36,8 @@ from mlxd.supervisor.reload import Reload
 from mlxd.supervisor.responses.responses import Responses
 from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
+from mlxd.supervisor.tracing import following
+from mlxd.supervisor.tracing.following import Following
 
 _STANDBY_AFTER_S = 0.5
 """First the daemon answers, then it provides for later."""
@@ -84,6 +86,8 @@ async def serve(
     sockets = RunDirectory(paths.run_dir)
     own = runfile.own(listener.url_of(public), version, new_own_key())
     try:
+        export = following.export(settings.tracing)
+        traces = Following(export) if export else None
         stale_workers.end_in_background(paths.run_dir, settings.defaults.kill_grace)
         access = Access(
             settings.server,
@@ -92,7 +96,7 @@ async def serve(
             own_key=own.api_key,
             address=public.getsockname()[0],
         )
-        house = _furnished(settings, paths, sockets, access)
+        house = _furnished(settings, paths, sockets, access, Metrics(traces))
         app = build_app(
             settings,
             house.known,
@@ -115,6 +119,8 @@ async def serve(
         runfile.write(paths.state_dir, own)
         await server.run(functools.partial(_on_listening, house, own.url, version))
         await house.responses.close()
+        if traces:
+            traces.close()
     finally:
         runfile.remove(paths.state_dir, os.getpid())
         sockets.remove()
@@ -127,11 +133,12 @@ def _on_listening(house: House, url: str, version: str) -> None:
     house.pressure.start()
 
 
-def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: Access) -> House:
+def _furnished(
+    settings: Settings, paths: Paths, sockets: RunDirectory, access: Access, metrics: Metrics
+) -> House:
     events = Journal(paths.log_dir / journal.FILE)
     run_dir = sockets.create()
     standby = build_standby(settings, run_dir)
-    metrics = Metrics()
     tell = metrics.listening(events.note)
     pools = build_pools(
         settings,
@@ -151,7 +158,7 @@ def _furnished(settings: Settings, paths: Paths, sockets: RunDirectory, access: 
         pressure=Pressure(pools.models, memory.pressure, tell=tell, watch=StallWatch()),
         known=known,
         responses=Responses(
-            settings, pools, paths.state_dir / "responses.db", waited=metrics.requests.waited
+            settings, pools, paths.state_dir / "responses.db", waited=metrics.waited
         ),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
         metrics=metrics,

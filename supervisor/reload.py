@@ -11,7 +11,7 @@ from mlxd.supervisor.logs.journal import Tell, unheard
 
 logger = logging.getLogger("mlxd.reload")
 
-_SECTIONS = ("server", "memory", "defaults", "responses", "media")
+_SECTIONS = ("server", "memory", "defaults", "responses", "media", "tracing")
 _TAKEN = frozenset(
     {
         "memory.max_loaded",

@@ -6,13 +6,14 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from email.utils import formatdate
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlxd.protocol.control import ERROR
+from mlxd.protocol.control import ERROR, REQUEST
 from mlxd.protocol.dialect import Dialect, of_path
 from mlxd.supervisor.front.body import ClientGone
 
@@ -38,10 +39,15 @@ class Trace:
     """Code of the error the client was told, `CLIENT_GONE` where it did not wait for any."""
     first_byte: float | None = None
     sent_bytes: int = 0
+    content_type: str = ""
+    """Of the answer."""
+    ended: float | None = None
+    number: int = 0
+    """By which its workers name it when they tell what it has used; 0 = nobody asks."""
 
     def line(self, method: str, path: str) -> str:
         """Return the log line."""
-        now = time.monotonic()
+        now = self.ended or time.monotonic()
         parts = {
             "id": self.request_id,
             "method": method,
@@ -63,6 +69,20 @@ def of(scope: Scope) -> Trace:
     return trace
 
 
+_current: ContextVar[Trace | None] = ContextVar("mlxd_request", default=None)
+
+
+def current() -> Trace | None:
+    """Return the trace of the request that this task works for, which may have ended; None where there is none."""
+    return _current.get()
+
+
+def headers() -> list[tuple[bytes, bytes]]:
+    """Return what a worker must know of the request so that somebody can follow it."""
+    trace = current()
+    return [(REQUEST.encode(), b"%d" % trace.number)] if trace and trace.number else []
+
+
 def unseen(scope: Scope, trace: Trace) -> None:
     """Note nothing of a request that has ended."""
 
@@ -80,12 +100,14 @@ class RequestTrace:
         if scope["type"] != "http":
             return  # nothing else is served
         trace = scope[_KEY] = Trace(_request_id(Headers(scope=scope)))
+        _current.set(trace)
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":
                 trace.status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = trace.request_id
+                trace.content_type = headers.get("content-type", "")
                 if refused := headers.get(ERROR):
                     trace.error = refused
                     del headers[ERROR]
@@ -107,6 +129,7 @@ class RequestTrace:
             trace.error = (
                 "cut_off"  # the server is told to hurry; whoever cancelled waits for the task only
             )
+        trace.ended = time.monotonic()
         self._ended(scope, trace)
         quiet = scope["method"] in ("GET", "HEAD") and (trace.status or 500) < 400
         level = logging.DEBUG if quiet else logging.INFO

@@ -13,7 +13,7 @@ import msgspec
 
 from mlxd.protocol.errors import WorkerDied
 from mlxd.supervisor.access import tenant
-from mlxd.supervisor.front import refusal
+from mlxd.supervisor.front import refusal, request_trace
 from mlxd.supervisor.front.answer import RawHeaders
 from mlxd.supervisor.front.presence import wind_up
 from mlxd.supervisor.front.worker_connection import Broken, Connection
@@ -92,7 +92,7 @@ async def fetch(socket: str, path: str) -> Mapping[str, Any] | None:
 
 
 async def _copy(lease: Lease, call: Call, answer: Sink) -> None:
-    headers = [*call.headers, *tenant.headers()]
+    headers = [*call.headers, *tenant.headers(), *request_trace.headers()]
     async with _opened(lease.socket, "POST", call.path, headers, call.body) as response:
         kept = [pair for pair in response.headers if pair[0].lower() not in _PER_CONNECTION]
         if response.status != 200 and (answer.started or response.status >= 500):

@@ -24,6 +24,7 @@ from mlxd.config.settings import (
     Responses,
     Server,
     Settings,
+    Tracing,
     is_pattern,
 )
 from mlxd.protocol.errors import ConfigError
@@ -132,6 +133,13 @@ def settings(draw: st.DrawFn) -> Settings:
                 max_pixels=st.integers(1, 10**9),
                 allow_urls=st.booleans(),
                 fetch_timeout=SECONDS,
+            )
+        ),
+        tracing=draw(
+            st.builds(
+                Tracing,
+                endpoint=st.none() | st.just("https://collector.test:4318/otlp"),
+                ratio=st.floats(0, 1),
             )
         ),
         demo=draw(st.booleans()),

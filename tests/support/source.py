@@ -12,8 +12,8 @@ ALLOWED = {
     "protocol": {"msgspec", "mlxd.protocol"},
     "config": {"msgspec", "yaml", "mlxd.protocol", "mlxd.config"},
     "supervisor": {
-        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "prometheus_client", "psutil",
-        "python_multipart",
+        *WEB, "click", "httptools", "httpx", "huggingface_hub", "msgspec", "opentelemetry",
+        "prometheus_client", "psutil", "python_multipart",
         "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {

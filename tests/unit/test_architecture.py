@@ -103,12 +103,13 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
     assert found == []
 
 
-def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the_hub() -> None:
+def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_each_the_rest() -> None:
     users: dict[str, set[str]] = {
         "click": set(),
         "httptools": set(),
         "httpx": set(),
         "huggingface_hub": set(),
+        "opentelemetry": set(),
     }
     for path in source.product_files():
         for module in source.imports(source.parse(path)):
@@ -118,6 +119,7 @@ def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_the
     assert users["httptools"] <= {"supervisor/front/worker_connection.py"}
     assert users["httpx"] <= {"supervisor/client.py"}
     assert users["huggingface_hub"] <= {"supervisor/downloads/hub.py"}
+    assert users["opentelemetry"] <= {"supervisor/tracing/export.py"}
 
 
 def test_templates_and_dialects_know_no_mlx() -> None:
@@ -165,9 +167,17 @@ def loaded_after(statement: str) -> set[str]:
 
 def test_importing_the_supervisor_loads_no_mlx_and_no_worker() -> None:
     loaded = loaded_after(
-        "import mlxd.supervisor.app, mlxd.supervisor.daemon, mlxd.supervisor.scheduling.pool"
+        "import mlxd.supervisor.app, mlxd.supervisor.house, mlxd.supervisor.daemon, mlxd.supervisor.scheduling.pool"
     )
-    heavy = MLX | {"torch", "huggingface_hub", "fastapi", "pydantic", "mlxd.workers"}
+    heavy = MLX | {
+        "torch",
+        "huggingface_hub",
+        "fastapi",
+        "opentelemetry",
+        "pydantic",
+        "requests",
+        "mlxd.workers",
+    }
     assert {module for module in loaded if source.under(module, heavy)} == set()
 
 

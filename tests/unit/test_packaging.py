@@ -81,7 +81,16 @@ def closure(names: set[str]) -> set[str]:
 def test_the_base_install_pulls_nothing_heavy() -> None:
     installed = closure({"mlxd"})
     assert {"mlx", "mlx-lm", "starlette"} <= installed
-    assert installed & NEVER == set()
+    assert installed & (NEVER | {"opentelemetry-api", "requests"}) == set()
+
+
+def test_what_traces_need_pulls_nothing_heavy() -> None:
+    needed = {
+        Requirement(text).name for text in PROJECT["project"]["optional-dependencies"]["tracing"]
+    }
+    installed = closure(needed)
+    assert "opentelemetry-proto" in installed
+    assert installed & (NEVER | {"pydantic", "grpcio"}) == set()
 
 
 def test_the_package_in_use_is_this_checkout() -> None:

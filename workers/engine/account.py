@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlxd.protocol import timing
-from mlxd.protocol.control import ACCOUNT, CACHE_SALT, KEY, QUEUED, Used
+from mlxd.protocol.control import ACCOUNT, CACHE_SALT, KEY, QUEUED, REQUEST, Used
 from mlxd.protocol.timing import Tally
 
 _NS = 1e-9
@@ -23,6 +23,8 @@ class Account:
     salt: str = ""
     """What was computed under one salt is never of use under another."""
     key: str = ""
+    request: int = 0
+    """Number by which the supervisor knows the request."""
     began: float = field(default_factory=time.monotonic)
     """When the daemon had the request, as far as this process can tell."""
     input_tokens: int = 0
@@ -40,13 +42,12 @@ class Account:
     @classmethod
     def of(cls, headers: Headers) -> "Account":
         """Return a new account of the request that came with these headers."""
-        queued = headers.get(QUEUED, "")
-        waited = int(queued) * _NS if queued.isdecimal() and len(queued) < 19 else 0.0
         return cls(
             name=headers.get(ACCOUNT, ""),
             salt=headers.get(CACHE_SALT, ""),
             key=headers.get(KEY, ""),
-            began=time.monotonic() - waited,
+            request=_number(headers, REQUEST),
+            began=time.monotonic() - _number(headers, QUEUED) * _NS,
         )
 
     def read(self, prompt: tuple[int, ...]) -> None:
@@ -74,7 +75,13 @@ class Account:
             first_token=self.first_token,
             gaps=tuple(self.gaps.counts) if has_gaps else (),
             gap_seconds=self.gaps.sum,
+            request=self.request,
         )
+
+
+def _number(headers: Headers, name: str) -> int:
+    text = headers.get(name, "")
+    return int(text) if text.isdecimal() and len(text) < 19 else 0
 
 
 _current: ContextVar[Account | None] = ContextVar("mlxd_account", default=None)
@@ -88,8 +95,8 @@ def current() -> Account:
 class Accounting:
     """Report what each request has used when it has ended, in whatever way, as ASGI middleware.
 
-    The app's state may hold `report`, which takes the message; a request that nobody pays for and that used nothing
-    is not reported.
+    The app's state may hold `report`, which takes the message; a request that nobody pays for or follows, and that used
+    nothing, is not reported.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -125,5 +132,5 @@ class Accounting:
                 account.error = ""  # its head says so
             report: Callable[[Used], None] | None = getattr(scope["app"].state, "report", None)
             used = account.input_tokens or account.output_tokens
-            if report is not None and (account.name or used):
+            if report is not None and (account.name or account.request or used):
                 report(account.used())

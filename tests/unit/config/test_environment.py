@@ -66,6 +66,9 @@ def test_an_empty_variable_is_as_if_not_set() -> None:
         ("MLXD_DEFAULTS_BACKOFF", "soon", 'defaults.backoff: expected a duration such as 30, "90s", "10m", "1h30m" '
          'or -1 (never), got "soon"'),
         ("MLXD_SERVER_LOG_LEVEL", "loud", 'server.log_level: expected one of debug, error, info, warning, got "loud"'),
+        ("MLXD_TRACING_RATIO", "2", "tracing.ratio: expected a number of at least 0 and at most 1, got 2.0"),
+        ("MLXD_TRACING_RATIO", "nan", "tracing.ratio: expected a number of at least 0 and at most 1, got NaN"),
+        ("MLXD_TRACING_RATIO", "all", 'tracing.ratio: expected a number of at least 0 and at most 1, got "all"'),
     ],
 )  # fmt: skip
 def test_a_wrong_value_names_the_variable(name: str, value: str, message: str) -> None:

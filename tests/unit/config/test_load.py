@@ -1,5 +1,6 @@
 """Loading finds the file, and every mistake in it is named by file, line, key and what was expected."""
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -307,3 +308,28 @@ def test_the_budget_in_bytes(file: Path) -> None:
     assert msgspec.structs.replace(memory, budget="12.5%").budget_bytes(1000) == 125
     assert msgspec.structs.replace(memory, budget="64").budget_bytes(1000) == 64
     assert loaded(file, "memory: {budget: ' 50 % '}").memory.budget == "50%"
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["collector:4318", "ftp://collector", "http://", "http://a b", "http://me:secret@collector",
+     "http://collector/?key=secret", "http://collector/#secret", 4318, ["http://secret"]],
+)  # fmt: skip
+def test_a_collector_is_named_by_a_plain_address_and_a_wrong_one_is_not_repeated(
+    tmp_path: Path, address: object
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"tracing": {"endpoint": address}}))
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert "tracing.endpoint: expected an address such as" in caught.value.message
+    assert "secret" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:4318", "https://collector.test/otlp/v1/traces", "http://[::1]:1/"]
+)
+def test_a_collector_may_be_anywhere(tmp_path: Path, address: str) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"tracing": {"endpoint": address}}))
+    assert load(file, {}).tracing.endpoint == address

@@ -40,7 +40,7 @@ def test_a_struct_has_no_default_but_nothing(section: type[Section]) -> None:
 def test_the_defaults_name_every_key() -> None:
     written = yaml.safe_load(TEXT)
     assert list(written) == [
-        "server", "memory", "defaults", "responses", "media", "demo", "hub", "models",
+        "server", "memory", "defaults", "responses", "media", "tracing", "demo", "hub", "models",
     ]  # fmt: skip
     for field in msgspec.structs.fields(Settings):
         if inspect.isclass(field.type) and issubclass(field.type, Section):

@@ -1,0 +1,1 @@
+"""Tell a collector of OpenTelemetry what became of each request, where one is set."""
