@@ -78,8 +78,9 @@ class Pressure:
             return
         level = read()
         wanted = relief(level, self._before, [self._resident(w) for w in ready.values()])
+        is_news = level is not self._before or wanted.evict
         self._before = level
-        if level is not Level.NORMAL:
+        if level is not Level.NORMAL and is_news:  # a Mac can be short for hours, look after look
             logger.warning(
                 "memory is short level=%s shrinking=%d evicting=%s",
                 level.name.lower(), len(wanted.shrink), ",".join(wanted.evict) or "none",

@@ -7,6 +7,7 @@ from support.launcher import FakeLauncher
 from support.pools import Request, make_pool, model, settle, soon
 
 from mlxd.protocol import control
+from mlxd.protocol.journal import Entry, MemoryShort
 from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.budget import memory
 from mlxd.supervisor.pressure.pressure import Pressure
@@ -88,6 +89,22 @@ async def test_workers_are_told_and_idle_ones_leave() -> None:
     pressure.look()
     await settle()
     assert pool.state("busy") is WorkerState.READY
+    await busy.end()
+
+
+async def test_a_shortage_that_lasts_is_told_once() -> None:
+    """Regression: every two seconds the same line went to the log, and pushed all else out of the events."""
+    launcher, told, now = FakeLauncher(), list[Entry](), [Level.WARNING]
+    pool = make_pool(launcher)
+    busy = Request(pool, model("busy"))
+    await busy.lease()
+    pressure = Pressure(pool, lambda: now[0], tell=told.append)
+    for level in [Level.WARNING] * 9 + [Level.CRITICAL] * 9 + [Level.NORMAL, Level.WARNING]:
+        now[0] = level
+        pressure.look()
+    short = [entry.level for entry in told if isinstance(entry, MemoryShort)]
+    assert short == ["warning", "critical", "warning"]
+    assert launcher.last.sent.count(control.Shrink()) == 19
     await busy.end()
 
 
