@@ -8,7 +8,7 @@ from support.daemon import Daemon
 from support.daemon_calls import CHAT, ENDLESS, batch, chat, idle, streaming
 from support.deadline import eventually
 
-FEW = 500
+FEW = 5000
 """Steps of a few milliseconds each that pass while three busy processes hear of it; the answer would take 30000."""
 
 
@@ -25,8 +25,8 @@ async def test_leaving_a_stream_at_its_third_token_ends_its_row(
 ) -> None:
     before = batch(trio, "org/qwen")
     async with streaming(asker, "org/qwen", 3, **ENDLESS):
-        read = batch(trio, "org/qwen")
-    assert read["decode"] == 1
+        assert batch(trio, "org/qwen")["decode"] == 1
+    read = batch(trio, "org/qwen")
     await idle(trio, "org/qwen")
     after = batch(trio, "org/qwen")
     assert after["cancelled"] == before["cancelled"] + 1
@@ -40,12 +40,12 @@ async def test_leaving_an_answer_that_is_not_streamed_ends_its_row(
     request = asyncio.create_task(asker.post(CHAT, json=chat("org/qwen", **ENDLESS)))
     begun = before["generated_tokens"] + 3
     await eventually(
-        lambda: batch(trio, "org/qwen")["generated_tokens"] >= begun, within=20, what="it answers"
+        lambda: batch(trio, "org/qwen")["generated_tokens"] >= begun, within=60, what="it answers"
     )
-    read = batch(trio, "org/qwen")
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+    read = batch(trio, "org/qwen")
     await idle(trio, "org/qwen")
     after = batch(trio, "org/qwen")
     assert after["cancelled"] == before["cancelled"] + 1
@@ -61,12 +61,12 @@ async def test_leaving_the_queue_of_the_batch_gives_up_the_place_and_disturbs_no
     async with streaming(asker, "llama", 3, **ENDLESS) as events:
         body = chat("llama", stream=stream, **ENDLESS)
         waiting = asyncio.create_task(asker.post(CHAT, json=body))
-        await eventually(lambda: batch(trio, "llama")["waiting"] == 1, within=20, what="it waits")
-        read = batch(trio, "llama")
+        await eventually(lambda: batch(trio, "llama")["waiting"] == 1, within=60, what="it waits")
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        await eventually(lambda: batch(trio, "llama")["waiting"] == 0, within=20, what="it left")
+        read = batch(trio, "llama")
+        await eventually(lambda: batch(trio, "llama")["waiting"] == 0, within=60, what="it left")
         after = batch(trio, "llama")
         assert after["cancelled"] == before["cancelled"] + 1
         assert after["steps"] - read["steps"] <= FEW

@@ -4,7 +4,7 @@ import asyncio
 
 from conftest import RunDaemon
 from support.daemon import Daemon, is_gone
-from support.daemon_calls import CHAT, chat, client, model, pids, shown, streaming
+from support.daemon_calls import CHAT, ENDLESS, chat, client, model, pids, shown, streaming
 from support.deadline import eventually
 
 
@@ -32,17 +32,18 @@ async def test_one_place_is_handed_over_when_the_last_answer_has_ended(
 ) -> None:
     daemon = started(running_daemon, 1, "a", "b")
     async with client(daemon) as asker:
-        async with streaming(asker, "a", 1, max_tokens=400, ignore_eos=True) as events:
+        async with streaming(asker, "a", 1, **ENDLESS):
+            whole = chat("a", max_tokens=400, ignore_eos=True)
+            first = asyncio.create_task(asker.post(CHAT, json=whole))
             old = pids(daemon)["a"]
             other = asyncio.create_task(asker.post(CHAT, json=chat("b")))
             await eventually(
                 lambda: (shown(daemon, "b") or {}).get("queued_requests") == 1,
-                within=20,
+                within=60,
                 what="the other model's request waits",
             )
-            chunks = [event async for event in events]
-        assert chunks.pop() == "[DONE]"
-        assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+            assert (await first).json()["choices"][0]["finish_reason"] == "length"
+            assert not other.done()
         assert (await other).json()["model"] == "b"
         assert is_gone(old) and pids(daemon).keys() == {"b"}
         assert (await asker.post(CHAT, json=chat("a"))).json()["model"] == "a"

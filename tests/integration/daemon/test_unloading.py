@@ -8,7 +8,7 @@ import psutil
 import pytest
 from conftest import RunDaemon
 from support.daemon import Daemon
-from support.daemon_calls import CHAT, chat, client, model, pids, shown, streaming
+from support.daemon_calls import CHAT, ENDLESS, chat, client, model, pids, shown, streaming
 from support.deadline import eventually
 
 UNLOAD = "/v1/models/unload"
@@ -53,18 +53,22 @@ async def test_it_answers_after_the_process_was_reaped_with_the_bytes_it_held(
 async def test_requests_in_flight_end_first_and_later_ones_get_the_next_process(
     daemon: Daemon,
 ) -> None:
+    """One that does not end by itself keeps the worker in its drain for as long as somebody looks."""
     pid = pids(daemon)["tiny"]
-    async with client(daemon) as asker, streaming(asker, "tiny", 1, **LONG) as events:
-        leaving = [asyncio.create_task(unload(asker, pid)) for _ in range(2)]
-        await eventually(
-            lambda: (shown(daemon, "tiny") or {}).get("state") == "draining",
-            within=20,
-            what="it drains",
-        )
-        later = asyncio.create_task(asker.post(CHAT, json=chat("tiny")))
-        chunks = [event async for event in events]
-        assert chunks.pop() == "[DONE]"
-        assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+    async with client(daemon) as asker:
+        async with streaming(asker, "tiny", 1, **ENDLESS):
+            async with streaming(asker, "tiny", 1, **LONG) as events:
+                leaving = [asyncio.create_task(unload(asker, pid)) for _ in range(2)]
+                await eventually(
+                    lambda: (shown(daemon, "tiny") or {}).get("state") == "draining",
+                    within=60,
+                    what="it drains",
+                )
+                later = asyncio.create_task(asker.post(CHAT, json=chat("tiny")))
+                chunks = [event async for event in events]
+            assert chunks.pop() == "[DONE]"
+            assert chunks[-1]["choices"][0]["finish_reason"] == "length"
+            assert not any(task.done() for task in (*leaving, later))
         results = await asyncio.gather(*leaving)
         assert {result["pid"] for result in results} == {pid}
         assert all(result["freed_bytes"] > 0 for result in results)
