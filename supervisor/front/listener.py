@@ -3,6 +3,7 @@
 import errno
 import os
 import socket
+import sys
 
 import psutil
 
@@ -23,22 +24,57 @@ def address_of(host: str) -> str:
     return str(found[0][4][0])
 
 
-def listen(address: str, port: int) -> socket.socket:
+def listen(address: str, port: int, *, platform: str = sys.platform) -> socket.socket:
     """Return a socket that queues connections from now on; port 0 takes a free one. Raises PortTaken."""
+    if port and any(_is_bound(other, port) for other in overlapping(address, platform)):
+        raise PortTaken(_taken(address, port))
+    try:
+        listener = _bound(address, port)
+        try:
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortTaken(_taken(address, port)) from None
+    listener.setblocking(False)
+    return listener
+
+
+def overlapping(address: str, platform: str) -> tuple[str, ...]:
+    """Return the addresses at which another program may listen and the system still gives us the port.
+
+    On a Mac, as on every BSD, SO_REUSEADDR allows that for one address and for all of them, and who connects to this
+    machine gets the program with the one (nodejs/node#26274). Without the option no daemon could be restarted.
+    """
+    if platform != "darwin":
+        return ()
+    if ":" in address:
+        return ("::1", "127.0.0.1") if address == "::" else ("::",)
+    return ("127.0.0.1",) if address == "0.0.0.0" else ("0.0.0.0",)
+
+
+def _bound(address: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     # With the protocol named, or asyncio leaves Nagle's algorithm on and each response waits 40 ms.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((address, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
+    except OSError:
         listener.close()
-        if error.errno != errno.EADDRINUSE:
-            raise
-        raise PortTaken(_taken(address, port)) from None
-    listener.setblocking(False)
+        raise
     return listener
+
+
+def _is_bound(address: str, port: int) -> bool:
+    try:
+        _bound(address, port).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def url_of(listener: socket.socket) -> str:

@@ -3,6 +3,8 @@
 import os
 import resource
 import socket
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ from mlxd.supervisor.access import access
 from mlxd.supervisor.access.keys import FILE, Keys
 from mlxd.supervisor.front import listener
 from mlxd.supervisor.front.listener import PortTaken
+
+ELSEWHERE = "0.0.0.0" if sys.platform == "darwin" else "127.0.0.2"
+"""Where a program may listen that the system would not see in our way."""
 
 
 def test_port_0_takes_a_free_one_and_connections_queue_at_once() -> None:
@@ -35,6 +40,33 @@ def test_a_taken_port_names_its_holder() -> None:
         port = holder.getsockname()[1]
         with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken"):
             listener.listen("127.0.0.1", port)
+
+
+def test_a_port_that_a_mac_would_let_two_programs_share_is_taken() -> None:
+    # Linux refuses all addresses where another program has one, and so shows here what only a Mac has to ask for.
+    with socket.create_server((ELSEWHERE, 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken"):
+            listener.listen("127.0.0.1", port, platform="darwin")
+    listener.listen("127.0.0.1", port, platform="darwin").close()
+
+
+def test_on_linux_each_address_has_ports_of_its_own() -> None:
+    with socket.create_server((ELSEWHERE, 0)) as holder:
+        port = holder.getsockname()[1]
+        listener.listen("127.0.0.1", port, platform="linux").close()
+
+
+@pytest.mark.parametrize(
+    ("address", "others"),
+    [
+        ("127.0.0.1", ("0.0.0.0",)), ("192.168.1.2", ("0.0.0.0",)), ("0.0.0.0", ("127.0.0.1",)),
+        ("::1", ("::",)), ("::", ("::1", "127.0.0.1")),
+    ],
+)  # fmt: skip
+def test_one_address_and_all_of_them_overlap_on_a_mac(address: str, others: Sequence[str]) -> None:
+    assert listener.overlapping(address, "darwin") == others
+    assert listener.overlapping(address, "linux") == ()
 
 
 def test_an_address_of_all_is_reached_over_loopback() -> None:
