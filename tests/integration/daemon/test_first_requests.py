@@ -2,22 +2,18 @@
 
 import asyncio
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from conftest import RunDaemon
 from support.daemon import Daemon
 from support.daemon_calls import CHAT, chat, client, model, pids, shown, streaming
 from support.deadline import eventually
+from support.gates import Gates
 
 CROWD = 20
-
-
-@pytest.fixture
-def daemon(running_daemon: RunDaemon) -> Daemon:
-    """Give a daemon with two models of which none is loaded."""
-    return running_daemon({"models": [model("first"), model("second", "llama")]})
+CONFIG = {"models": [model("first"), model("second", "llama")]}
 
 
 def starts(daemon: Daemon, name: str) -> int:
@@ -36,7 +32,8 @@ async def ask(asker: httpx.AsyncClient, name: str, number: int) -> tuple[int, An
     return 200, chunks[-1]["choices"][0]["finish_reason"]
 
 
-async def test_twenty_first_requests_at_once_start_one_process(daemon: Daemon) -> None:
+async def test_twenty_first_requests_at_once_start_one_process(running_daemon: RunDaemon) -> None:
+    daemon = running_daemon(CONFIG)
     async with client(daemon) as asker:
         answers = await asyncio.gather(*(ask(asker, "first", number) for number in range(CROWD)))
     assert Counter(status for status, _ in answers) == {200: CROWD}
@@ -45,24 +42,34 @@ async def test_twenty_first_requests_at_once_start_one_process(daemon: Daemon) -
     assert pids(daemon).keys() == {"first"}
 
 
-async def test_before_during_and_after_a_load_everybody_is_answered(daemon: Daemon) -> None:
+async def test_before_during_and_after_a_load_everybody_is_answered(
+    running_daemon: RunDaemon, tmp_path: Path
+) -> None:
     """Requests of a model that runs do not wait for another model's load either."""
+    gates = Gates(tmp_path / "gates", "mlx_lm.models.llama")
+    daemon = running_daemon(CONFIG, env=gates.env)
+    asked: list[asyncio.Task[tuple[int, Any]]] = []
+
+    async def beside(state: str) -> None:
+        await eventually(
+            lambda: (shown(daemon, "second") or {}).get("state") == state,
+            within=60,
+            what=f"the other model is {state}",
+        )
+        asked.extend(asyncio.create_task(ask(asker, "second", number)) for number in range(3))
+        assert await ask(asker, "first", 0) == await ask(asker, "first", 1)
+        assert not any(task.done() for task in asked), "they waited for no load"
+
     async with client(daemon) as asker:
         await ask(asker, "first", 1)
-        before = [asyncio.create_task(ask(asker, "second", number)) for number in range(3)]
-        during = []
-        for state in ("starting", "loading"):
-            await eventually(
-                lambda state=state: (shown(daemon, "second") or {}).get("state") == state,  # type: ignore[misc]
-                within=30,
-                what=f"the other model is {state}",
-            )
-            during += [asyncio.create_task(ask(asker, "second", number)) for number in range(3)]
-            assert await ask(asker, "first", 0) == await ask(asker, "first", 1)
-            assert not any(task.done() for task in before + during), "the load was over too early"
+        with gates.shut("loading"):
+            with gates.shut("starting"):
+                asked += [asyncio.create_task(ask(asker, "second", number)) for number in range(3)]
+                await beside("starting")
+            await beside("loading")
         loaded = await asker.post("/v1/models/load", json={"model": "second"})
         after = [asyncio.create_task(ask(asker, "second", number)) for number in range(3)]
-        answers = await asyncio.gather(*before, *during, *after)
+        answers = await asyncio.gather(*asked, *after)
     assert loaded.json()["state"] == "ready"
     assert {status for status, _ in answers} == {200}
     assert starts(daemon, "second") == 1
