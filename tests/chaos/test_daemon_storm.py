@@ -117,15 +117,24 @@ async def test_reloads_and_deaths_under_load_lose_no_request(
     await asyncio.to_thread(check_rest, daemon)
 
 
+def is_zombie(process: psutil.Process) -> bool:
+    """Tell whether nobody has taken the exit status of a process that ended."""
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def check_rest(daemon: Daemon) -> None:
     """See that nobody holds or waits for anything, and that the end leaves no process."""
     until(
         lambda: not any(one["active_requests"] or one["queued_requests"] for one in daemon.ps()),
-        within=30,
+        within=60,
         what="every lease came back",
     )
     children = psutil.Process(daemon.pid).children(recursive=True)
-    assert not [child for child in children if child.status() == psutil.STATUS_ZOMBIE]
+    # One that nobody asked for a while may leave just now, and has a moment until it is reaped.
+    until(lambda: not any(map(is_zombie, children)), within=60, what="all that ended are reaped")
     assert daemon.end() == 0
-    until(lambda: all(is_gone(child.pid) for child in children), within=30, what="all have left")
+    until(lambda: all(is_gone(child.pid) for child in children), within=60, what="all have left")
     assert "Traceback" not in daemon.log

@@ -45,4 +45,4 @@ def test_no_child_outlives_a_supervisor_that_is_killed(attempt: int) -> None:
             assert not has_ended(child)
             os.kill(process.pid, signal.SIGKILL)
         for _, child in found:
-            until(lambda child=child: has_ended(child), within=30, what=f"{child} ends")  # type: ignore[misc]
+            until(lambda child=child: has_ended(child), within=60, what=f"{child} ends")  # type: ignore[misc]

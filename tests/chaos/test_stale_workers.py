@@ -26,7 +26,6 @@ from mlxd.supervisor.lifecycle.stale_workers import (
 
 IGNORING = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); sys.stdin.read()"
 WAITING = "import sys; print(flush=True); sys.stdin.read()"
-GRACES = Graces(terminate=0.5)
 LEFT_BY = "999999999"
 """A pid that no supervisor has."""
 
@@ -66,19 +65,21 @@ def leave_behind(
 
 
 @pytest.mark.parametrize(
-    ("code", "number"), [(WAITING, signal.SIGTERM), (IGNORING, signal.SIGKILL)]
+    ("code", "grace", "number"),
+    [(WAITING, 60.0, signal.SIGTERM), (IGNORING, 0.5, signal.SIGKILL)],
 )
 def test_one_that_was_left_is_asked_to_leave_and_killed_only_if_it_does_not(
     parent: Path,
     left: list["subprocess.Popen[bytes]"],
     code: str,
+    grace: float,
     number: signal.Signals,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     left.append(leave_behind(parent, code))
     found = find_stale(parent)
     assert [process.pid for process in found] == [left[0].pid]
-    end_stale(found, GRACES)
+    end_stale(found, Graces(terminate=grace, kill=60.0))
     assert has_ended(left[0].pid)
     assert caplog.messages[-1].endswith(number.name)
 
@@ -130,7 +131,7 @@ def test_a_daemon_answers_at_once_and_ends_what_an_earlier_one_left(
     daemon = Daemon(home)
     try:
         pid = left[0].pid
-        until(lambda: has_ended(pid), within=30, what="it is ended")
+        until(lambda: has_ended(pid), within=60, what="it is ended")
         assert f"stale worker pid={pid} did not leave after SIGTERM" in daemon.log
     finally:
         daemon.end()
