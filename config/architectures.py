@@ -53,7 +53,7 @@ def why_not(config: Mapping[str, object]) -> str | None:
 
 SEEING = frozenset(
     {
-        "gemma3", "idefics3", "lfm2_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl",
+        "gemma3", "gemma4", "idefics3", "lfm2_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_5", "qwen3_5_moe", "qwen3_vl",
         "qwen3_vl_moe", "smolvlm",
     }
 )  # fmt: skip
@@ -72,6 +72,9 @@ def code_of(config: Mapping[str, object], kind: ModelKind | None) -> str | None:
 def why_blind(config: Mapping[str, object]) -> str | None:
     """Return why a model that sees cannot be served, None where nothing speaks against it."""
     model_type = str(config.get("model_type") or "").lower().replace("-", "_")
+    inner = config.get("text_config")
+    if isinstance(inner, Mapping) and inner.get("use_bidirectional_attention") in ("vision", "all"):
+        return f"a {model_type!r} whose words see all of a picture at once is not served"
     if model_type in SEEING:
         return None
     known = ", ".join(sorted(SEEING))

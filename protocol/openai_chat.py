@@ -31,6 +31,19 @@ class VideoUrl(msgspec.Struct, frozen=True):
     """What each frame is scaled down to."""
 
 
+class AudioUrl(msgspec.Struct, frozen=True):
+    """Name a sound: by a data: URI, or by an address; not OpenAI's, but what other servers take."""
+
+    url: str
+
+
+class InputAudio(msgspec.Struct, frozen=True):
+    """Hold a sound's file in base64; what it is, its first bytes tell."""
+
+    data: str
+    format: str | None = None
+
+
 class ContentPart(msgspec.Struct, frozen=True):
     """Hold one part of a message's content; what `type` asks for is checked where it is used."""
 
@@ -39,6 +52,8 @@ class ContentPart(msgspec.Struct, frozen=True):
     refusal: str | None = None
     image_url: ImageUrl | str | None = None
     video_url: VideoUrl | str | None = None
+    audio_url: AudioUrl | str | None = None
+    input_audio: InputAudio | None = None
     max_pixels: int | None = None
     fps: float | None = None
 

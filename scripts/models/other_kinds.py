@@ -15,6 +15,7 @@ WRITERS: Final[dict[str, str]] = {
     **dict.fromkeys(
         ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl"), "models.seeing_kinds"
     ),
+    "gemma4": "models.hearing_kinds",
     **dict.fromkeys(
         (
             "bert", "bert_cls", "roberta", "xlm_roberta", "modernbert", "modernbert_cls", "qwen3_embedding",

@@ -111,6 +111,19 @@ _SHOWN: Final = (
 GEMMA_SEEING: Final = _SHOWN + GEMMA.replace(
     "messages[0].content + '\\n\\n'", "shown(messages[0].content, '') + '\\n\\n'"
 ).replace("message.content | trim", "shown(message.content, '<start_of_image>') | trim")
+GEMMA4: Final = r"""{{- bos_token }}
+{%- for message in messages %}
+{{- '<|turn>' + ('model' if message.role == 'assistant' else message.role) + '\n' }}
+{%- if message.content is string %}{{- message.content | trim }}
+{%- else %}{%- for part in message.content %}
+{%- if part.type == 'image' %}{{- '\n\n<|image|>\n\n' }}
+{%- elif part.type == 'audio' %}{{- '<|audio|>' }}
+{%- elif part.type == 'video' %}{{- '\n\n<|video|>\n\n' }}
+{%- else %}{{- part.text | trim }}{%- endif %}
+{%- endfor %}{%- endif %}
+{{- '<turn|>\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{- '<|turn>model\n' }}{%- endif %}"""
 SMOLVLM: Final = (
     _SHOWN
     + r"""{{- bos_token }}

@@ -16,7 +16,7 @@ from support.engine_rig import GREEDY
 
 from mlxd.protocol.kinds import ModelKind
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.workers.chat.content import Content, FilmPart, ImagePart
+from mlxd.workers.chat.content import Content, FilmPart, ImagePart, SoundPart
 from mlxd.workers.chat.request import ChatRequest, Role, Turn
 from mlxd.workers.chat.template import Prompt, PromptWriter
 from mlxd.workers.engine.lane import Lane
@@ -26,8 +26,9 @@ from mlxd.workers.vision.sight import Sight
 FILMING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
 """Those that take films: all frames in one block; in one with the time in its positions; in blocks with times; and in
 some with linear attention."""
-KINDS = ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl")
-"""Planes of positions; pictures in deep layers; linear attention; sliding windows; tiles; convolutions."""
+KINDS = ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl", "gemma4")
+"""Planes of positions; pictures in deep layers; linear attention; sliding windows; tiles; convolutions; layers that
+share their states."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Seeing:
     eyes: Sight
     writer: PromptWriter
 
-    def prompt(self, *said: str | bytes | FilmPart) -> Prompt:
+    def prompt(self, *said: str | bytes | FilmPart | SoundPart) -> Prompt:
         """Return the prompt of one message, whose files are pictures."""
         parts = (
             ImagePart(field=f"part {at}", base64=base64.b64encode(item).decode())
@@ -54,7 +55,10 @@ class Seeing:
         return self.writer.render_chat(ChatRequest(turns=(turn,)), files)
 
     def request(
-        self, *said: str | bytes | FilmPart, tokens: int = 12, sampling: Sampling = GREEDY
+        self,
+        *said: str | bytes | FilmPart | SoundPart,
+        tokens: int = 12,
+        sampling: Sampling = GREEDY,
     ) -> GenerateRequest:
         """Return a request to answer one message."""
         prompt = self.prompt(*said)

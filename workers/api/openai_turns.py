@@ -8,8 +8,8 @@ from mlxd.protocol.openai_chat import (
     Message,
     MessageToolCall,
 )
-from mlxd.workers.api import films, images
-from mlxd.workers.chat.content import Content, FilmPart, ImagePart, MediaPart
+from mlxd.workers.api import films, images, sounds
+from mlxd.workers.chat.content import Content, FilmPart, ImagePart, MediaPart, SoundPart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
@@ -60,6 +60,8 @@ def _part(part: ContentPart, path: str) -> str | MediaPart:
         return _image(part, f"{path}.image_url")
     if part.type == "video_url":
         return _film(part, f"{path}.video_url")
+    if part.type in ("audio_url", "input_audio"):
+        return _sound(part, f"{path}.{part.type}")
     if part.type not in ("text", "refusal"):
         raise UnsupportedField(path, f"no model here takes a part of type {part.type}")
     text = part.text if part.type == "text" else part.refusal
@@ -91,6 +93,17 @@ def _film(part: ContentPart, field: str) -> FilmPart:
         fps=part.fps if named.fps is None else named.fps,
         max_pixels=part.max_pixels if named.max_pixels is None else named.max_pixels,
     )
+
+
+def _sound(part: ContentPart, field: str) -> SoundPart:
+    if part.type == "input_audio":
+        if part.input_audio is None:
+            return sounds.from_base64(None, field)
+        return sounds.from_base64(part.input_audio.data, f"{field}.data")
+    named = part.audio_url
+    if named is None or isinstance(named, str):
+        return sounds.from_url(named, field)
+    return sounds.from_url(named.url, f"{field}.url")
 
 
 def _call(call: MessageToolCall, path: str) -> PastCall:

@@ -1,4 +1,4 @@
-"""Hold what a turn says: text, with pictures and films in their places."""
+"""Hold what a turn says: text, with pictures, films and sounds in their places."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -43,9 +43,17 @@ class FilmPart(MediaPart):
     """Frames of each second that are shown; None: as many as the model is used to."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundPart(MediaPart):
+    """Hold a sound."""
+
+    medium: ClassVar[str] = "audio"
+    words: ClassVar[str] = "sounds"
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Hold text with pictures and films in their places."""
+    """Hold text with pictures, films and sounds in their places."""
 
     text: str = ""
     images: tuple[MediaPart, ...] = ()
@@ -68,7 +76,7 @@ class Content:
 
 
 def pieces(text: str, images: Sequence[MediaPart]) -> list[str | MediaPart]:
-    """Return a turn's text, pictures and films in the order they stand."""
+    """Return a turn's text, and all else in it, in the order they stand."""
     found: list[str | MediaPart] = []
     done = 0
     for image in images:

@@ -1,11 +1,12 @@
-"""Say what writing a prompt with pictures and films needs of a model that sees."""
+"""Say what writing a prompt with pictures, films and sounds needs of a model that sees."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.chat.content import Content, FilmPart, MediaPart
+from mlxd.workers.chat.content import Content, FilmPart, ImagePart, MediaPart, SoundPart
 from mlxd.workers.chat.request import ChatRequest, PastCall, Role, Tool, Turn
 from mlxd.workers.engine.reading import PromptReading
 
@@ -13,22 +14,26 @@ MOST_PICTURES = 64
 """More pictures in a request than any window holds."""
 MOST_FILMS = 8
 """More films in a request than there is time to decode."""
+MOST_SOUNDS = 32
+"""The same of sounds."""
 
 
 class Sight(Protocol):
-    """Know how a model's pictures and films become part of a prompt."""
+    """Know how a model's pictures, films and sounds become part of a prompt."""
 
     marker: str
     """What stands for a picture in the text of a prompt."""
     film_marker: str | None
     """What stands for a film; None: the model takes none."""
+    sound_marker: str | None
+    """What stands for a sound; None: the model takes none."""
 
     def plain(self, text: str) -> str:
-        """Return a caller's text in which nothing stands for a picture or a film."""
+        """Return a caller's text in which nothing stands for a picture, a film or a sound."""
         ...
 
     async def pictures(self, parts: Sequence[MediaPart]) -> list[Any]:
-        """Fetch and decode pictures and films; raises CallerError naming the part that is none."""
+        """Fetch and decode pictures, films and sounds; raises CallerError naming the part that is none."""
         ...
 
     def look(
@@ -39,7 +44,7 @@ class Sight(Protocol):
 
 
 def pictures_of(turns: Sequence[Turn]) -> list[MediaPart]:
-    """Return the pictures and films in order; raises CallerError for one that cannot stand where it does."""
+    """Return all that is no text, in order; raises CallerError for one that cannot stand where it does."""
     found = [image for turn in turns for image in turn.images]
     for turn in turns:
         if turn.images and turn.role not in (Role.USER, Role.TOOL):
@@ -47,7 +52,8 @@ def pictures_of(turns: Sequence[Turn]) -> list[MediaPart]:
             where = f"messages of the role {turn.role.value} hold no {first.words} here"
             raise UnsupportedField(first.field, where)
     _check_count(found, MOST_PICTURES)
-    _check_count([part for part in found if isinstance(part, FilmPart)], MOST_FILMS)
+    for kind, most in ((FilmPart, MOST_FILMS), (SoundPart, MOST_SOUNDS)):
+        _check_count([part for part in found if isinstance(part, kind)], most)
     return found
 
 
@@ -64,16 +70,29 @@ def check_taken(parts: Sequence[MediaPart], sight: "Sight | None") -> None:
     for part in parts:
         if sight is None:
             raise UnsupportedField(part.field, f"this model takes text, not {part.words}")
-        if isinstance(part, FilmPart) and sight.film_marker is None:
-            raise UnsupportedField(part.field, "this model takes text and images, not films")
+        if _marker(sight, type(part)) is None:
+            taken = [kind.words for kind in _KINDS if _marker(sight, kind) is not None]
+            known = " and ".join([", ".join(["text", *taken[:-1]]), taken[-1]])
+            raise UnsupportedField(part.field, f"this model takes {known}, not {part.words}")
 
 
 def shows_each(text: str, parts: Sequence[MediaPart], sight: "Sight") -> bool:
-    """Tell whether a prompt has one place for each of its pictures and films."""
-    films = sum(isinstance(part, FilmPart) for part in parts)
-    if films and (sight.film_marker is None or text.count(sight.film_marker) != films):
-        return False
-    return text.count(sight.marker) == len(parts) - films
+    """Tell whether a prompt has one place for each of its pictures, films and sounds."""
+    counts = Counter(map(type, parts))
+    markers = {kind: _marker(sight, kind) for kind in _KINDS}
+    return all(
+        counts[kind] == 0 if marker is None else text.count(marker) == counts[kind]
+        for kind, marker in markers.items()
+    )
+
+
+_KINDS: tuple[type[MediaPart], ...] = (ImagePart, FilmPart, SoundPart)
+
+
+def _marker(sight: "Sight", kind: type[MediaPart]) -> str | None:
+    if kind is FilmPart:
+        return sight.film_marker
+    return sight.sound_marker if kind is SoundPart else sight.marker
 
 
 def plain(request: ChatRequest, clean: Callable[[str], str]) -> ChatRequest:

@@ -1,4 +1,4 @@
-"""Say which families take films: the others' code drops one without a word, or fails on it."""
+"""Say which families take films and sounds: the others' code drops one without a word, or fails on it."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,18 @@ _TOLD_APART = frozenset({"qwen3_vl"})
 """Families whose code looks at pictures and films of one prompt; the others look at the pictures only."""
 _TIMED = frozenset({"qwen2_5_vl"})
 """Families whose films have the time of their frames in the positions."""
+_HEARING = frozenset({"gemma4"})
 _MILLISECONDS = 1000.0
 
 
 def takes_films(model_type: str) -> bool:
     """Tell whether a family looks at films."""
     return model_type in _FILMS
+
+
+def hears(model_type: str) -> bool:
+    """Tell whether a family takes sounds, where a member of it has ears."""
+    return model_type in _HEARING
 
 
 def tells_apart(model_type: str) -> bool:
@@ -43,11 +49,13 @@ def metadata(film: Film) -> dict[str, Any]:
 
 def arrays(made: dict[str, Any]) -> dict[str, Any]:
     """Return what a processor made, with its arrays as numpy's, which any thread may hold."""
-    return {
-        name: np.array(value) if isinstance(value, mx.array) else value
-        for name, value in made.items()
-        if value is not None
-    }
+    return {name: _array(value) for name, value in made.items() if value is not None}
+
+
+def _array(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_array(item) for item in value]
+    return np.array(value) if isinstance(value, mx.array) else value
 
 
 def as_pictures(

@@ -1,4 +1,4 @@
-"""Give prompts with pictures and films keys for the prompt cache: what looks different is never the same to it."""
+"""Give prompts with more than text keys for the prompt cache: what looks or sounds different is never the same."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,20 +7,13 @@ from typing import Any
 import numpy as np
 
 from mlxd.workers.media.film import Film
-from mlxd.workers.vision.reading import Arrays, Run
+from mlxd.workers.vision.hearing import Sound
+from mlxd.workers.vision.reading import Arrays
+from mlxd.workers.vision.runs import Run
 
 PICTURE = 1 << 31
 """Set in the number of a token that is part of a picture, and in no token of text."""
 _DIGEST = 32
-
-
-def runs(tokens: Sequence[int], placeholder: int) -> tuple[Run, ...]:
-    """Return where placeholders of pictures follow each other."""
-    is_placeholder = np.array(tokens) == placeholder
-    edges = np.flatnonzero(np.diff(is_placeholder, prepend=False, append=False))
-    return tuple(
-        Run(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)
-    )
 
 
 def key(tokens: Sequence[int], found: Sequence[Run], digests: Sequence[bytes]) -> tuple[int, ...]:
@@ -57,6 +50,11 @@ def film_digests(films: Sequence[Film], groups: Sequence[int], count: int) -> li
     if count == sum(groups):
         return [digest for digest, runs in zip(each, groups, strict=True) for _ in range(runs)]
     return [_digest((), b"".join(each))] * count
+
+
+def sound_digests(sounds: Sequence[Sound]) -> list[bytes]:
+    """Return a digest for each sound."""
+    return [_digest(sound.samples.shape, b"heard" + sound.samples.tobytes()) for sound in sounds]
 
 
 def _digest(shape: tuple[int, ...], content: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Read a prompt with pictures and films: look at them once, then read text and the rest slice by slice."""
+"""Read a prompt with pictures, films and sounds: take them in once, then read it slice by slice."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,10 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
+from mlxd.workers.vision import hearing
+from mlxd.workers.vision.hearing import Heard
 from mlxd.workers.vision.language import Language
+from mlxd.workers.vision.runs import Run
 
 Arrays = Mapping[str, Any]
 """What a processor made of the pictures: numpy arrays, and whatever else the model wants to know."""
@@ -17,14 +20,6 @@ _WHOLE = ("visual_pos_masks", "deepstack_visual_embeds")
 
 
 _HAIR = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Say where the tokens of a picture, of one tile of it, or of a film stand."""
-
-    start: int
-    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,7 @@ class Timed:
 
 @dataclass(eq=False)
 class PictureReading:
-    """Hold one prompt with its pictures and films; made on any thread, used on the engine thread."""
+    """Hold one prompt with its pictures, films and sounds; made on any thread, used on the engine thread."""
 
     model: Any
     language: Language | None
@@ -52,6 +47,8 @@ class PictureReading:
     """Films whose positions tell of time."""
     told: tuple[int, ...] | None = None
     """The tokens as the vision half is told of them, where that is not as they are."""
+    heard: tuple[Heard, ...] = ()
+    """What the model hears, and where."""
     _features: dict[str, Any] = field(default_factory=dict)
     _places: Any = None
 
@@ -93,6 +90,9 @@ class PictureReading:
         self._look()
         features = dict(self._features)
         embedded = features.pop("inputs_embeds")
+        layered = features.pop("per_layer_inputs", None)
+        if layered is not None:
+            features["per_layer_inputs"] = layered[:, start:stop]
         seen = features.pop("position_ids", None)
         if places is not None:
             seen = mx.array(places)
@@ -121,8 +121,9 @@ class PictureReading:
             mask=inputs.pop("attention_mask", None),
             **inputs,
         ).to_dict()
-        kept = ("inputs_embeds", "position_ids", *_WHOLE)
+        kept = ("inputs_embeds", "per_layer_inputs", "position_ids", *_WHOLE)
         found = {name: seen[name] for name in kept if seen.get(name) is not None}
+        found["inputs_embeds"] = hearing.embedded(self.model, found["inputs_embeds"], self.heard)
         mx.eval(list(found.values()))
         self._features, self.inputs = found, {}
 

@@ -1,9 +1,11 @@
-"""Turn pictures, films and text into tokens and what the vision half looks at; beside the engine's thread."""
+"""Turn pictures, films, sounds and text into tokens and what the vision half looks at; beside the engine's thread."""
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +17,24 @@ from mlx_vlm.utils import (
 )
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.chat.content import FilmPart, MediaPart
+from mlxd.workers.chat.content import FilmPart, MediaPart, SoundPart
 from mlxd.workers.media import film
 from mlxd.workers.media.files import Files
 from mlxd.workers.media.film import BadFilm, Film, NoCodecs, Pace
 from mlxd.workers.media.limits import MediaLimits
 from mlxd.workers.media.picture import BadPicture, decode
-from mlxd.workers.vision import inputs, keys, markers
+from mlxd.workers.vision import hearing, inputs, keys, markers
+from mlxd.workers.vision.hearing import Ears, Sound
 from mlxd.workers.vision.language import Language
-from mlxd.workers.vision.reading import PictureReading, Run, Timed
+from mlxd.workers.vision.reading import PictureReading, Timed
+from mlxd.workers.vision.runs import Run, runs
 
 MOST_SEEN = 64 << 20
 """Pixels of all pictures and films of a request, once each has been scaled down."""
+_NO_BEGINNING = frozenset({"gemma4"})
+"""Families whose processors put what a picture begins with around it themselves."""
 _DECODING = 2
-"""Films that are decoded at a time."""
+"""Films and sounds that are decoded at a time."""
 
 
 class Sight:
@@ -49,14 +55,13 @@ class Sight:
         self._files = Files(limits)
         self._markers = markers.of(processor)
         self._placeholder = _placeholder(config)
-        self.marker = marker(processor, self._placeholder)
+        self.marker = marker(processor, self._placeholder, config)
         self._model_type = str(getattr(config, "model_type", ""))
         self._film_placeholder = film_placeholder(config, self._model_type)
-        self.film_marker = (
-            None
-            if self._film_placeholder is None
-            else str(_tokenizer(processor).convert_ids_to_tokens(self._film_placeholder))
-        )
+        self.film_marker = _text_of(processor, self._film_placeholder)
+        self._ears = ears(config, processor, self._model_type)
+        self._sound_placeholder = None if self._ears is None else int(config.audio_token_id)
+        self.sound_marker = _text_of(processor, self._sound_placeholder)
         eyes = getattr(config, "vision_config", None)
         self._tokens_per_second = int(getattr(eyes, "tokens_per_second", 0) or 2)
         self._decoding = ThreadPoolExecutor(_DECODING, thread_name_prefix="mlxd-film")
@@ -64,16 +69,23 @@ class Sight:
         """A processor's tokenizer is not to be used by two threads, nor memory by two requests' pictures."""
 
     def plain(self, text: str) -> str:
-        """Return a caller's text in which nothing stands for a picture or a film."""
+        """Return a caller's text in which nothing stands for a picture, a film or a sound."""
         return self._markers.plain(text)
 
     async def pictures(self, parts: Sequence[MediaPart]) -> list[Any]:
-        """Return the pictures' files and the films' frames; raises CallerError naming the part that cannot be had."""
+        """Return pictures' files, films' frames and sounds' samples; raises CallerError naming the part at fault."""
         files = await self._files.get(parts)
         return [
-            await self._film(content, part) if isinstance(part, FilmPart) else content
-            for content, part in zip(files, parts, strict=True)
+            await self._taken(content, part) for content, part in zip(files, parts, strict=True)
         ]
+
+    async def _taken(self, content: bytes, part: MediaPart) -> Any:
+        if isinstance(part, FilmPart):
+            return await self._film(content, part)
+        if isinstance(part, SoundPart) and self._ears is not None:
+            read = partial(self._ears.read, content, part)
+            return await asyncio.get_running_loop().run_in_executor(self._decoding, read)
+        return content
 
     async def _film(self, content: bytes, part: FilmPart) -> Film:
         usual = resolve_video_sampling(self._processor, {})
@@ -94,13 +106,14 @@ class Sight:
         """Return the tokens of a prompt whose markers are these pictures and films, and how it is read."""
         with self._one_at_a_time:
             shown = self._decoded(pictures, parts)
-            images, films = _sorted(shown)
+            images, films, sounds = _sorted(shown)
             try:
                 made = prepare_inputs(
                     self._processor,
                     images=images or None,
                     videos=[found.frames for found in films] or None,
                     video_metadata=[inputs.metadata(found) for found in films] or None,
+                    audio=[found.samples for found in sounds] or None,
                     prompts=text,
                     image_token_index=self._placeholder,
                     add_special_tokens=False,
@@ -119,12 +132,15 @@ class Sight:
             try:
                 found = (
                     content
-                    if isinstance(content, Film)
+                    if isinstance(content, Film | Sound)
                     else decode(content, self._limits.pixels, part.max_pixels)
                 )
             except BadPicture as bad:
                 raise InvalidRequest(f"{part.field}: {bad}", field=part.field) from bad
-            size += found.pixels if isinstance(found, Film) else found.width * found.height
+            if isinstance(found, Film):
+                size += found.pixels
+            elif not isinstance(found, Sound):
+                size += found.width * found.height
             if size > MOST_SEEN:
                 reason = f"all {part.words} of a request may have {MOST_SEEN} pixels"
                 raise InvalidRequest(f"{part.field}: {reason}", field=part.field)
@@ -136,18 +152,19 @@ class Sight:
     ) -> tuple[tuple[int, ...], PictureReading]:
         found = inputs.arrays(made)
         tokens = tuple(int(token) for token in found.pop("input_ids").reshape(-1))
-        images, films = _sorted(shown)
+        images, films, sounds = _sorted(shown)
         grids = (found.get("image_grid_thw"), found.get("video_grid_thw"))
         groups = [] if grids[1] is None else grids[1][:, 0].tolist()
-        seen = keys.runs(tokens, self._placeholder)
-        rolling: tuple[Run, ...] = ()
-        if films and self._film_placeholder is not None:
-            rolling = keys.runs(tokens, self._film_placeholder)
+        seen = runs(tokens, self._placeholder)
+        rolling = runs(tokens, self._film_placeholder if films else None)
+        audible = runs(tokens, self._sound_placeholder if sounds else None)
         _check_places(len(seen), len(images), parts)
         _check_places(len(rolling), len(films), parts)
+        _check_places(len(audible), len(sounds), parts)
         digests = dict(zip(seen, keys.digests(images, found, len(seen)), strict=True))
         digests |= zip(rolling, keys.film_digests(films, groups, len(rolling)), strict=True)
-        runs = tuple(sorted(digests, key=lambda run: run.start))
+        digests |= zip(audible, keys.sound_digests(sounds), strict=True)
+        places = tuple(sorted(digests, key=lambda run: run.start))
         told = None
         if images and films and not inputs.tells_apart(self._model_type):
             in_blocks = len(rolling) == sum(groups)
@@ -156,49 +173,56 @@ class Sight:
             told = tuple(
                 self._placeholder if token == self._film_placeholder else token for token in tokens
             )
-        key = keys.key(tokens, runs, [digests[run] for run in runs])
+        key = keys.key(tokens, places, [digests[run] for run in places])
+        heard = hearing.apart(found, audible)
         return tokens, PictureReading(
-            self._model, self._language, tokens, found, key, runs, grids,
-            self._timed(rolling, films), told,
+            self._model, self._language, tokens, found, key, places, grids,
+            self._timed(rolling, films), told, heard,
         )  # fmt: skip
 
-    def _timed(self, runs: Sequence[Run], films: Sequence[Film]) -> tuple[Timed, ...]:
-        if not inputs.is_timed(self._model_type) or len(runs) != len(films):
+    def _timed(self, places: Sequence[Run], films: Sequence[Film]) -> tuple[Timed, ...]:
+        if not inputs.is_timed(self._model_type) or len(places) != len(films):
             return ()
         seconds = getattr(self._processor.video_processor, "temporal_patch_size", 2)
         return tuple(
             Timed(run, self._tokens_per_second * seconds / found.fps)
-            for run, found in zip(runs, films, strict=True)
+            for run, found in zip(places, films, strict=True)
         )
 
 
-def _sorted(shown: Sequence[Any]) -> tuple[list[Any], list[Film]]:
-    """Return the pictures and the films."""
+def _sorted(shown: Sequence[Any]) -> tuple[list[Any], list[Film], list[Sound]]:
+    """Return the pictures, the films and the sounds."""
     films = [item for item in shown if isinstance(item, Film)]
-    return [item for item in shown if not isinstance(item, Film)], films
+    sounds = [item for item in shown if isinstance(item, Sound)]
+    return [item for item in shown if not isinstance(item, Film | Sound)], films, sounds
 
 
-def _check_places(runs: int, count: int, parts: Sequence[MediaPart]) -> None:
-    if runs < count:
+def _check_places(places: int, count: int, parts: Sequence[MediaPart]) -> None:
+    if places < count:
         last = parts[-1]
-        reason = f"the prompt has places for {runs} of {count} {last.words}"
+        reason = f"the prompt has places for {places} of {count} {last.words}"
         raise InvalidRequest(f"{last.field}: {reason}", field=last.field)
 
 
 def load(folder: Path, config: Any, *, trusted: bool) -> Any:
     """Return the folder's processor; runs code of the model's only where it is trusted."""
-    image_processor = load_image_processor(folder, trust_remote_code=trusted)
     eos = getattr(config, "eos_token_id", None)
-    processor = load_processor(folder, True, eos_token_ids=eos, trust_remote_code=trusted)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore"
+        )  # of pitches too low to be told apart, as the model was trained
+        image_processor = load_image_processor(folder, trust_remote_code=trusted)
+        processor = load_processor(folder, True, eos_token_ids=eos, trust_remote_code=trusted)
     if image_processor is not None:
         processor.image_processor = image_processor
     return processor
 
 
-def marker(processor: Any, placeholder: int) -> str:
+def marker(processor: Any, placeholder: int, config: Any) -> str:
     """Return the text that the processor makes a picture of."""
     tokenizer = _tokenizer(processor)
-    for name in ("boi_token", "image_token"):
+    names = ("boi_token", "image_token")
+    for name in reversed(names) if config.model_type in _NO_BEGINNING else names:
         text = getattr(processor, name, None) or getattr(tokenizer, name, None)
         if isinstance(text, str) and text:
             return text
@@ -222,6 +246,17 @@ def film_placeholder(config: Any, model_type: str) -> int | None:
         if isinstance(found, int):
             return found
     return None
+
+
+def ears(config: Any, processor: Any, model_type: str) -> Ears | None:
+    """Return what it takes to let a model hear; None for one that does not."""
+    if not inputs.hears(model_type) or getattr(config, "audio_config", None) is None:
+        return None
+    return Ears.of(processor)
+
+
+def _text_of(processor: Any, token: int | None) -> str | None:
+    return None if token is None else str(_tokenizer(processor).convert_ids_to_tokens(token))
 
 
 def _tokenizer(processor: Any) -> Any:

@@ -120,7 +120,10 @@ def test_the_next_turn_reads_only_what_is_new(client: openai.OpenAI) -> None:
             {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AAAA"}},
             ".video_url.url",
         ),
-        ({"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}, ""),
+        (
+            {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
+            ".input_audio.data",
+        ),
     ],
 )
 def test_films_and_sounds_are_refused_by_their_part(

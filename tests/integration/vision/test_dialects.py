@@ -290,8 +290,10 @@ WHERE = "messages[0].content[0]"
     [
         (CHAT, user([{"type": "video_url", "video_url": {"url": "data:video/mp4;base64,AA=="}}]),
          f"{WHERE}.video_url.url"),
-        (CHAT, user([{"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AA=="}}]), WHERE),
-        (CHAT, user([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]), WHERE),
+        (CHAT, user([{"type": "audio_url", "audio_url": {"url": "data:audio/wav;base64,AA=="}}]),
+         f"{WHERE}.audio_url.url"),
+        (CHAT, user([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]),
+         f"{WHERE}.input_audio.data"),
         (CHAT, user([{"type": "file", "file": {"file_data": "AA=="}}]), WHERE),
         (CHAT, user([{"type": "video", "video": ["a", "b"]}]), f"{WHERE}.type"),
         (CHAT, user([{"type": "image_url", "image_url": {"url": "data:video/mp4;base64,AA=="}}]),

@@ -20,7 +20,8 @@ from mlxd.workers.engine.reuse import Reuse
 from mlxd.workers.prompt_cache import caches
 from mlxd.workers.prompt_cache.tiers import PromptCache
 from mlxd.workers.vision import inputs
-from mlxd.workers.vision.reading import Run, Timed, stretched
+from mlxd.workers.vision.reading import Timed, stretched
+from mlxd.workers.vision.runs import Run
 
 LONG = "Look at all of this with care, from the beginning to the end and back, and then say: "
 

@@ -104,7 +104,9 @@ class Slow:
 
     def __init__(self, eyes: Sight) -> None:
         self._eyes = eyes
-        self.marker, self.film_marker = eyes.marker, eyes.film_marker
+        self.marker, self.film_marker, self.sound_marker = (
+            eyes.marker, eyes.film_marker, eyes.sound_marker
+        )  # fmt: skip
         self.plain, self.pictures = eyes.plain, eyes.pictures
         self.begun, self.go = threading.Event(), threading.Event()
 

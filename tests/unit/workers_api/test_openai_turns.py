@@ -7,6 +7,7 @@ import pytest
 from mlxd.protocol import openai_chat as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
 from mlxd.workers.api.openai_turns import turns
+from mlxd.workers.chat.content import FilmPart, SoundPart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 
 
@@ -70,7 +71,46 @@ def test_a_picture_that_names_nothing_is_refused(image: object, named: str) -> N
     assert caught.value.field == f"messages[0].content[0]{named}"
 
 
-@pytest.mark.parametrize("kind", ["audio_url", "input_audio", "file"])
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        ({"type": "video_url"}, ".video_url"),
+        ({"type": "video_url", "video_url": {"url": ""}}, ".video_url.url"),
+        ({"type": "video_url", "video_url": "data:,a", "fps": -1}, ".video_url.fps"),
+        ({"type": "audio_url"}, ".audio_url"),
+        ({"type": "audio_url", "audio_url": {"url": ""}}, ".audio_url.url"),
+        ({"type": "input_audio"}, ".input_audio"),
+        (
+            {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}},
+            ".input_audio.data",
+        ),
+    ],
+)
+def test_a_film_or_a_sound_that_names_nothing_is_refused(
+    part: dict[str, object], named: str
+) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        turns(request({"role": "user", "content": [part]}).messages)
+    assert caught.value.field == f"messages[0].content[0]{named}"
+
+
+def test_films_and_sounds_stay_where_they_stand() -> None:
+    said = [
+        {"type": "video_url", "video_url": {"url": "data:,a", "fps": 4}, "max_pixels": 9},
+        {"type": "text", "text": "one"},
+        {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "mp3"}},
+        {"type": "audio_url", "audio_url": "data:,b"},
+    ]
+    (turn,) = turns(request({"role": "user", "content": said}).messages)
+    assert turn.pieces == [
+        FilmPart(field="messages[0].content[0].video_url.url", url="data:,a", fps=4, max_pixels=9),
+        "one",
+        SoundPart(field="messages[0].content[2].input_audio.data", base64="AAAA", at=3),
+        SoundPart(field="messages[0].content[3].audio_url", url="data:,b", at=3),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["file"])
 def test_media_are_refused_by_the_place_they_stand_in(kind: str) -> None:
     part = {"type": kind, kind: {"url": "data:image/png;base64,AAAA"}}
     with pytest.raises(UnsupportedField) as caught:
