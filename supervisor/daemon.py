@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     from mlxd.config.paths import Paths
     from mlxd.protocol.errors import ConfigError
+    from mlxd.supervisor import runfile
     from mlxd.supervisor.front import listener
     from mlxd.supervisor.logs import log_lines
 
@@ -48,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             asyncio.run(_serve(settings, lambda: _settings(options), paths, public))
         except ConfigError as error:
             return _refuse(str(error), _MISUSED)
+        except (
+            runfile.NotWritten
+        ) as error:  # a full disk, say: whoever keeps us running may try again
+            return _refuse(str(error), _FAILED)
     return 0
 
 

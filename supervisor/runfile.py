@@ -4,6 +4,7 @@ The file lives in the state folder while the daemon does. A pid alone proves not
 process's start time stands beside it and is checked before anyone signals the pid.
 """
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,10 @@ import msgspec
 NAME = "mlxd.json"
 _CLOCK_SLACK = 2.0
 """Seconds by which two readings of one process's start time may differ where the boot time is re-estimated."""
+
+
+class NotWritten(Exception):
+    """Say what of the daemon's own cannot be written."""
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +57,17 @@ def own(url: str, version: str, api_key: str | None = None) -> RunFile:
 
 
 def write(state_dir: Path, run: RunFile) -> None:
-    """Replace the file in one step; readers see the old or the new one, never half."""
-    state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Replace the file in one step; readers see the old or the new one, never half. Raises NotWritten."""
     fresh = state_dir / f".{NAME}.{run.pid}"
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(run))
-    fresh.replace(state_dir / NAME)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(msgspec.json.encode(run))
+        fresh.replace(state_dir / NAME)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            fresh.unlink()
+        raise NotWritten(f"{state_dir / NAME} cannot be written: {error.strerror}") from None
 
 
 def read(state_dir: Path) -> RunFile | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import psutil
 
+from mlxd.supervisor.runfile import NotWritten
+
 logger = logging.getLogger("mlxd.run_directory")
 
 
@@ -17,10 +19,16 @@ class RunDirectory:
         self.path = parent / str(pid or os.getpid())
 
     def create(self) -> Path:
-        """Make the folder, empty; what lies there already was left by a dead process that had our pid."""
+        """Make the folder, empty; what lies there already was left by a dead process that had our pid.
+
+        Raises NotWritten.
+        """
         _clear_stale(self.path.parent)
         shutil.rmtree(self.path, ignore_errors=True)
-        self.path.mkdir(mode=0o700, parents=True)
+        try:
+            self.path.mkdir(mode=0o700, parents=True)
+        except OSError as error:
+            raise NotWritten(f"{self.path} cannot be made: {error.strerror}") from None
         return self.path
 
     def remove(self) -> None:

@@ -70,6 +70,20 @@ def test_it_sees_its_workers_end_whoever_started_it(home: Home) -> None:
         assert daemon.end() == 0
 
 
+def test_it_says_in_one_line_that_the_disk_is_full(home: Home) -> None:
+    """Regression: the reason was the last line of a traceback. Files that cannot grow stand for a full disk."""
+    command = ["sh", "-c", f"ulimit -f 0; exec {BIN / 'mlxd'}"]
+    answer = subprocess.run(
+        command, env=home.environment(), capture_output=True, text=True, timeout=30
+    )
+    assert answer.returncode == 1
+    assert (
+        answer.stderr
+        == f"mlxd: {home.state_dir / runfile.NAME} cannot be written: File too large\n"
+    )
+    assert not list(home.state_dir.glob(f".{runfile.NAME}*"))
+
+
 def test_it_says_where_it_listens_and_leaves_nothing_behind(home: Home) -> None:
     stale = run_dir(home) / "999999999"
     stale.mkdir(parents=True)
