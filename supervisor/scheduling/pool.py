@@ -5,10 +5,10 @@ Everything runs on the event loop's thread. Every change of a worker or of the q
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol.admin import LoadResult, ResetResult, UnloadResult
@@ -72,7 +72,7 @@ class Pool:
 
     # What callers ask for
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def lease(
         self, spec: ModelSpec, *, keep_alive: float | None = None, urgency: Urgency = ORDINARY
     ) -> AsyncIterator[Lease]:
@@ -138,7 +138,7 @@ class Pool:
         pid = worker.pid
         freed = self._footprint(pid) if pid else 0
         worker.handle(events.StopWanted(StopReason.UNLOAD, force=force))
-        await self._reaped(worker, pid, bounded=force)
+        await self._reaped(worker, pid)
         return worker.unloaded(pid, freed)
 
     def bound(self, limits: Limits) -> None:
@@ -285,11 +285,15 @@ class Pool:
             loop = asyncio.get_running_loop()
             self._wake = loop.call_later(max(0.0, at - now), self._decide_soon)
 
-    async def _reaped(self, worker: WorkerHandle, pid: int | None, *, bounded: bool) -> None:
+    async def _reaped(self, worker: WorkerHandle, pid: int | None) -> None:
+        """Wait for the process's end: as long as its requests take, and then no longer than a kill may."""
         limit = self._policy.ask_grace + self._policy.kill_grace + _REAP_MARGIN_S
-        try:
-            await asyncio.wait_for(worker.settled(), limit if bounded else None)
-        except TimeoutError:
-            raise WorkerStopFailed(
-                f"the worker of {worker.spec.id} (pid {pid}) does not end"
-            ) from None
+        while pid is not None and worker.pid == pid:
+            left, life = limit, worker.life
+            if life.state is WorkerState.STOPPING:
+                left -= self._clock.monotonic() - life.since
+            if left <= 0:
+                raise WorkerStopFailed(f"the worker of {worker.spec.id} (pid {pid}) does not end")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await worker.settled()

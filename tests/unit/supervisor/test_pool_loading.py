@@ -85,9 +85,11 @@ async def test_unload_by_force_of_a_draining_worker_ends_the_drain() -> None:
     assert lease.failed.done()
 
 
+@pytest.mark.parametrize("force", [False, True])
 async def test_unload_names_the_pid_of_a_process_that_nothing_ends(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, force: bool
 ) -> None:
+    """Regression: without force, and once the requests were done, nobody ever heard of it."""
     monkeypatch.setattr(pool_module, "_REAP_MARGIN_S", 0.05)
     pool = make_pool(
         FakeLauncher(Habits(obeys_stop=False)), policy=quick(ask_grace=0.0, kill_grace=0.0)
@@ -96,7 +98,7 @@ async def test_unload_names_the_pid_of_a_process_that_nothing_ends(
     worker = pool.workers()[0]
     worker._signal = lambda number: None  # type: ignore[method-assign]  # a process in the kernel's hands
     with pytest.raises(WorkerStopFailed, match=str(FIRST_PID)):
-        await soon(pool.unload(model("a"), force=True))
+        await soon(pool.unload(model("a"), force=force))
 
 
 async def test_a_request_that_meets_a_leaving_worker_waits_for_the_next_one() -> None:
