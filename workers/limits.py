@@ -2,7 +2,6 @@
 
 import functools
 import logging
-import sys
 from dataclasses import dataclass, replace
 
 import mlx.core as mx
@@ -23,6 +22,10 @@ _MEMORY_ERRORS = (
     "insufficient memory",
     "bad_alloc",
 )
+
+
+_set_wired_limit = mx.set_wired_limit
+"""MLX's own, which `forbid_wiring` takes from everybody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +75,18 @@ def _clamp(name: str, wanted: int, most: int) -> int:
 def wire(limit: int) -> int:
     """Set the wired limit and return the one that was in force; never while the device computes."""
     try:
-        return int(mx.set_wired_limit(limit))
+        return int(_set_wired_limit(limit))
     except (RuntimeError, ValueError) as error:  # macOS before 15, or more than the device allows
         log.warning("wired_limit=%d was refused: %s", limit, error)
         return 0
 
 
 def forbid_wiring() -> None:
-    """Keep mlx-lm from wiring all the memory the device recommends, which it does wherever it generates.
+    """Keep mlx-lm, mlx-vlm and mlx-audio from wiring all the memory the device recommends, as they do to generate.
 
     A wired limit above zero is what makes macOS panic under load (mlx#3186), and limits of processes add up.
     """
-    import mlx_lm.generate
-    import mlx_lm.utils
-
-    for module in (mlx_lm.utils, sys.modules["mlx_lm.generate"]):
-        if not hasattr(module, "maybe_set_recommended_wired_limit"):
-            raise RuntimeError("mlx-lm no longer has maybe_set_recommended_wired_limit")
-        setattr(module, "maybe_set_recommended_wired_limit", lambda: None)  # noqa: B010
+    setattr(mx, "set_wired_limit", lambda limit: 0)  # noqa: B010
 
 
 def is_device_error(error: Exception) -> bool:
@@ -108,7 +105,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def release(code: ExitCode) -> None:
     """Give everything back that MLX holds, on the thread that used it."""
-    mx.synchronize()
+    try:
+        mx.synchronize()
+    except RuntimeError as error:
+        # Metal has several command buffers under way; each that fails raises once (mlx/error.h), the last ones here.
+        log.warning("what the device still had to do failed: %s", error)
     mx.clear_cache()
     wire(0)
     log.info(

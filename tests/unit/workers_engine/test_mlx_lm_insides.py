@@ -1,6 +1,5 @@
 """What engine/batch.py and limits.py rely on in mlx-lm; a failure here says that mlx-lm has moved."""
 
-import importlib
 import inspect
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 from mlx_lm.models import cache
 
 from mlxd.protocol.generation import KvCache
-from mlxd.workers import limits
 from mlxd.workers.engine import batch, kv_options
 
 BATCHES = {cache.KVCache: cache.BatchKVCache, cache.RotatingKVCache: cache.BatchRotatingKVCache}
@@ -70,16 +68,3 @@ def test_the_shape_of_a_quantized_cache_counts_scales_and_biases() -> None:
     entry.update_and_fetch(mx.zeros((1, 2, 1, 64)), mx.zeros((1, 2, 1, 32)))
     # Half a byte a number, and two numbers of 4 bytes a group.
     assert batch.cache_shape([entry]).growing == ((2 * (96 // 2 + 3 * 8), None),)
-
-
-def test_mlx_lm_wires_nothing_once_it_is_forbidden() -> None:
-    """Promise B1, fact T7: both places where mlx-lm looks the function up."""
-    limits.forbid_wiring()
-    generate = importlib.import_module("mlx_lm.generate")
-    utils = importlib.import_module("mlx_lm.utils")
-    for module in (generate, utils):
-        assert module.maybe_set_recommended_wired_limit() is None
-    assert "maybe_set_recommended_wired_limit()" in inspect.getsource(
-        generate.BatchGenerator.__init__
-    )
-    assert "maybe_set_recommended_wired_limit()" in inspect.getsource(generate.wired_limit)
