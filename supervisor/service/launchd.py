@@ -7,6 +7,8 @@ otherwise, to an eighth of the speed: ProcessType. And it knows no Homebrew: PAT
 
 import plistlib
 import re
+import subprocess
+import time
 from pathlib import Path
 
 from mlxd.supervisor.service.control import ServiceError, State, call, demand
@@ -19,8 +21,11 @@ from mlxd.supervisor.service.plan import (
 )
 
 LAUNCHCTL = "/bin/launchctl"
-_ALREADY = 37
-"""`bootstrap` of a service that is there: EALREADY."""
+_SETTLING = (5, 37)
+"""`bootstrap` for seconds after a `bootout`, which does not wait, and of a service that is there: EIO, EALREADY."""
+_SETTLED_S = 15.0
+"""Three times what was measured (headroomlabs-ai/headroom#1289)."""
+_LOOK_AGAIN_S = 0.25
 _UNKNOWN = (3, 113)
 """What `bootout` says of a service that is not there: ESRCH, and launchd's own."""
 _IN_PROGRESS = 36
@@ -58,13 +63,17 @@ class Launchd:
         """Load the agent, which starts it; a user who is logged in over SSH alone has no graphical session."""
         first, second = self._domains()
         demand([self._program, "enable", f"{first}/{LABEL}"])
-        done = call([self._program, "bootstrap", first, str(self.file)])
-        if done.returncode not in (0, _ALREADY):
-            try:
-                demand([self._program, "bootstrap", second, str(self.file)])
-            except ServiceError as error:
-                said = (done.stderr or done.stdout).strip()
-                raise ServiceError(f"{said}; {error}" if said else str(error)) from None
+        done = self._bootstrap(first)
+        if done is None:
+            return
+        said = (done.stderr or done.stdout).strip()
+        if done.returncode in _SETTLING and call([self._program, "print", first]).returncode == 0:
+            # Loaded beside that session it would be there twice at the next login.
+            raise ServiceError(f"launchctl bootstrap {first}: {said}")
+        try:
+            demand([self._program, "bootstrap", second, str(self.file)])
+        except ServiceError as error:
+            raise ServiceError(f"{said}; {error}" if said else str(error)) from None
 
     def start(self) -> None:
         """Start it; one that a forced stop has unloaded is loaded again."""
@@ -85,8 +94,24 @@ class Launchd:
         """Unload it, with SIGTERM and all the time it may take."""
         if domain := self._domain():
             done = call([self._program, "bootout", f"{domain}/{LABEL}"])
-            if done.returncode not in (0, _IN_PROGRESS, *_UNKNOWN):
+            # Darwin 27 says EIO of a service that has gone meanwhile (jdx/mise#10965).
+            if done.returncode not in (0, _IN_PROGRESS, *_UNKNOWN) and self._domain():
                 raise ServiceError(f"launchctl bootout: {(done.stderr or done.stdout).strip()}")
+
+    def _bootstrap(self, domain: str) -> "subprocess.CompletedProcess[str] | None":
+        """Load the agent once launchd is done with an earlier one of its name; return why it is not loaded."""
+        deadline = time.monotonic() + _SETTLED_S
+        while True:
+            done = call([self._program, "bootstrap", domain, str(self.file)])
+            if done.returncode == 0:
+                return None
+            if done.returncode not in _SETTLING:
+                return done
+            if self._domain():
+                return None
+            if time.monotonic() > deadline:
+                return done
+            time.sleep(_LOOK_AGAIN_S)
 
     def _domains(self) -> tuple[str, str]:
         return f"gui/{self._uid}", f"user/{self._uid}"
