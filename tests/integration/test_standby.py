@@ -27,10 +27,9 @@ def reserve(daemon: Daemon) -> list[dict[str, Any]]:
 
 
 def has_imported(pid: int) -> bool:
-    """Tell whether the process has MLX mapped and rests."""
-    process = psutil.Process(pid)
-    maps = {entry.path for entry in process.memory_maps()}
-    return any("libmlx" in path for path in maps) and process.cpu_percent(0.2) < 1.0
+    """Tell whether the process has MLX mapped."""
+    maps = {entry.path for entry in psutil.Process(pid).memory_maps()}
+    return any("libmlx" in path for path in maps)
 
 
 def test_the_next_model_gets_the_process_that_waits_and_it_is_replaced(daemon: Daemon) -> None:
@@ -54,10 +53,15 @@ def test_one_that_waits_takes_no_time_of_the_processor(daemon: Daemon) -> None:
     (waiting,) = until(lambda: reserve(daemon), within=60, what="one waits")
     until(lambda: has_imported(waiting["pid"]), within=60, what="it has imported")
     process = psutil.Process(waiting["pid"])
-    assert process.cpu_percent(IDLE_S) / 100 < BUSY_SHARE
+    # One that the others on this machine let do nothing for an instant only seems to rest.
+    until(
+        lambda: process.cpu_percent(IDLE_S) / 100 < BUSY_SHARE,
+        within=60,
+        what="it takes no time of the processor",
+    )
 
 
 def test_one_that_waits_does_not_outlive_a_daemon_that_is_killed(daemon: Daemon) -> None:
     (waiting,) = until(lambda: reserve(daemon), within=60, what="one waits")
     os.kill(daemon.pid, signal.SIGKILL)
-    until(lambda: is_gone(waiting["pid"]), within=30, what="it left by itself")
+    until(lambda: is_gone(waiting["pid"]), within=60, what="it left by itself")

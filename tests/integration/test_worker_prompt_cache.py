@@ -18,15 +18,13 @@ def test_an_idle_worker_writes_what_it_remembers_and_then_uses_no_processor_time
             client.post("/v1/chat/completions", json=chat(30, ignore_eos=True))
             until(
                 lambda: client.get("/v1/batch/stats").json()["prompt_cache"]["disk"]["written"],
-                within=20,
+                within=60,
                 what="the state is on disk",
             )
         assert list(folder.rglob("*.safetensors"))
-        before = process.cpu_seconds()
-        process.process.join(1.5)
-        assert process.cpu_seconds() - before < 0.1
+        until(lambda: process.cpu_of(1.5) < 0.1, within=60, what="it uses no processor time")
         process.process.kill()
-        process.process.join(20)
+        process.process.join(60)
     with loaded(tiny_models.folder("qwen3"), prompt_cache_folder=str(folder), **room) as process:
         with process.client() as client:
             usage = client.post("/v1/chat/completions", json=chat(3)).json()["usage"]

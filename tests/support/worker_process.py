@@ -8,7 +8,6 @@ import signal
 import socket
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,6 +122,12 @@ class WorkerProcess:
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
+    def cpu_of(self, seconds: float) -> float:
+        """Return the processor time used in the seconds that follow."""
+        before = self.cpu_seconds()
+        self.process.join(seconds)
+        return self.cpu_seconds() - before
+
     def close(self) -> None:
         """End the process and remove what it left."""
         if self.process.is_alive():
@@ -165,13 +170,15 @@ def chat(max_tokens: int, **more: object) -> dict[str, object]:
 class Stream(threading.Thread):
     """Read a streamed answer on a thread of its own."""
 
-    def __init__(self, worker: WorkerProcess, body: dict[str, object]) -> None:
+    def __init__(
+        self, worker: WorkerProcess, body: dict[str, object], path: str = "/v1/chat/completions"
+    ) -> None:
         super().__init__(daemon=True)
         self._client = worker.client()
         self._body = body
+        self._path = path
         self.started = threading.Event()
         self.text = ""
-        self.ended_at = 0.0
         self.start()
 
     def run(self) -> None:
@@ -179,10 +186,9 @@ class Stream(threading.Thread):
         with (
             contextlib.suppress(httpx.HTTPError),
             self._client,
-            self._client.stream("POST", "/v1/chat/completions", json=self._body) as answer,
+            self._client.stream("POST", self._path, json=self._body) as answer,
         ):
             for chunk in answer.iter_text():
                 self.text += chunk
                 if '"content"' in self.text:
                     self.started.set()
-        self.ended_at = time.monotonic()
