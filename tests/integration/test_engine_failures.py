@@ -1,14 +1,19 @@
 """A row that fails fails alone; a batch that fails takes nobody else along (promises B5, E6, E7)."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import mlx.core as mx
 import pytest
-from support.engine_rig import Failing, Rig, alone, lane, prompt, request
+from support.engine_rig import Failing, Rig, alone, lane, prompt, remembering, request
 
-from mlxd.protocol.errors import WorkerDied
+from mlxd.protocol.errors import ModelLoadFailed, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
+from mlxd.workers import limits
 from mlxd.workers.engine.inbox import Leave
+from mlxd.workers.engine.self_test import speak
+from mlxd.workers.prompt_cache import caches
 
 POISON = 1535
 """A token on which the failing models below fail; no prompt of `prompt` with this vocabulary has it."""
@@ -71,6 +76,56 @@ def test_a_device_error_ends_the_loop_as_poisoned_and_fails_what_waits() -> None
     leave = rig.loop.run()
     assert leave.code is ExitCode.POISONED
     assert all(isinstance(rig.error(uid), WorkerDied) for uid in uids)
+
+
+class Lost:
+    """Be a device that fails once and answers again: MLX tells of an error once, to whoever asks next (mlx/error.h)."""
+
+    def __init__(self, asked: Callable[..., Any]) -> None:
+        self._asked = asked
+        self.told = False
+
+    def __call__(self, *args: Any, **rest: Any) -> Any:
+        if not self.told:
+            self.told = True
+            raise RuntimeError("[METAL] Command buffer execution failed: Caused GPU Timeout Error")
+        return self._asked(*args, **rest)
+
+
+def test_a_device_lost_while_prompts_are_read_side_by_side_is_not_tried_again() -> None:
+    """Regression: each was read alone then, on a device that cannot be trusted."""
+    model = lane("qwen3")
+    lost = Lost(model.model)
+    failing = Failing(model.model, lambda tokens: tokens.shape[0] > 1 and lost(tokens, cache=None))
+    rig = Rig(model, model=failing)
+    rig.broken = True
+    uids = rig.submit(*(request(prompt(5, i), 20) for i in range(3)))
+    assert rig.loop.run().code is ExitCode.POISONED
+    assert lost.told and all(isinstance(rig.error(uid), WorkerDied) for uid in uids)
+
+
+@pytest.mark.parametrize("part", ["start", "tight"])
+def test_a_device_lost_while_a_state_is_kept_is_told_of(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: the error went into the log, and the loop went on with whatever had been computed."""
+    model = lane("qwen3")
+    rig = Rig(model, remembering(model))
+    lost = Lost(getattr(caches, part))
+    monkeypatch.setattr(caches, part, lost)
+    rig.submit(request(prompt(200, 1), 20))
+    with pytest.raises(RuntimeError, match="GPU Timeout"):
+        rig.loop.run()
+
+
+def test_a_device_lost_while_a_model_first_speaks_is_no_reason_for_one_row_at_a_time() -> None:
+    """Regression: a timeout of the GPU, busy with another model, made a model serve one request at a time for good."""
+    model = lane("qwen3")
+    lost = Lost(model.model)
+    failing = Failing(model.model, lambda tokens: bool(lost(tokens, cache=None).sum() == 1))
+    with pytest.raises(ModelLoadFailed, match="GPU Timeout") as raised:
+        speak(replace(model, model=failing))
+    assert limits.is_device_error(raised.value)
 
 
 def test_a_model_that_fails_step_after_step_is_given_up() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 
+from mlxd.workers import limits
 from mlxd.workers.engine import batch as batches
 from mlxd.workers.engine import siblings
 from mlxd.workers.engine.reuse import Reuse
@@ -127,8 +128,11 @@ class Prompts:
         return _alone(rows[0], rows[0].cache or [], following)
 
     def _part(self, rows: list[Sequence], error: Exception) -> None:
-        """Of several rows that failed together, find the one to blame by reading each alone."""
-        if len(rows) == 1:
+        """Of several rows that failed together, find the one to blame by reading each alone.
+
+        A lost device is nobody's fault, and nothing can be read with it again.
+        """
+        if len(rows) == 1 or limits.is_device_error(error):
             rows[0].cache = None  # nobody is to go on with what is in doubt
             self.drop(rows[0].uid)
             raise PromptFailed(rows[0], error) from error

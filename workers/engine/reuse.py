@@ -1,7 +1,8 @@
 """Spare rows the reading of what is known of their prompts, and remember what was computed for them.
 
 Runs on the engine thread, between two steps: whatever takes long is done in short turns. A row is never worse off for
-it: where the prompt cache fails, its prompt is read as if nothing were known.
+it: where the prompt cache fails, its prompt is read as if nothing were known. A device that fails is no such case: MLX
+tells of that once, whoever happens to ask for something next, and all that was computed is in doubt then.
 """
 
 import logging
@@ -9,6 +10,7 @@ from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Any, TypeVar
 
+from mlxd.workers import limits
 from mlxd.workers.engine.sequence import Sequence
 from mlxd.workers.prompt_cache.checkpoints import plan
 from mlxd.workers.prompt_cache.eviction_order import Kind
@@ -153,14 +155,16 @@ class Reuse:
         try:
             if row.restore is not None:
                 row.restore.step(seconds)
-        except Exception:
+        except Exception as error:
+            _raise_if_lost(error)
             log.exception("prompt cache: reading a state failed")
             row.restore = None
 
     def _guarded(self, row: Sequence, look: Callable[[list[int], str], T | None]) -> T | None:
         try:
             return look(_worth_knowing(row), row.request.tenant)
-        except Exception:
+        except Exception as error:
+            _raise_if_lost(error)
             log.exception("prompt cache: looking a prompt up failed")
             return None
 
@@ -176,8 +180,15 @@ class Reuse:
                 tenant=asked.tenant,
                 system=asked.system if asked.system <= length else 0,
             )
-        except Exception:
+        except Exception as error:
+            _raise_if_lost(error)
             log.exception("prompt cache: keeping a state failed")
+
+
+def _raise_if_lost(error: Exception) -> None:
+    """Let an error of the device end the worker."""
+    if limits.is_device_error(error):
+        raise error
 
 
 def _worth_knowing(row: Sequence) -> list[int]:

@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 
 from mlxd.protocol.errors import ModelLoadFailed
+from mlxd.workers import limits
 from mlxd.workers.engine.inbox import Inbox, Submit
 from mlxd.workers.engine.lane import Lane, Outlets
 from mlxd.workers.engine.loop import EngineLoop
@@ -26,7 +27,7 @@ def speak(lane: Lane) -> Lane:
     failure = _try(lane)
     if failure is None:
         return lane
-    if lane.bounds.max_batch > 1:
+    if lane.bounds.max_batch > 1 and not limits.is_device_error(ModelLoadFailed(failure)):
         log.warning(
             "the model fails with rows side by side, serving one at a time error=%r", failure
         )
