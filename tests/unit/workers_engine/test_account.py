@@ -11,7 +11,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from mlxd.protocol.control import ACCOUNT, KEY, QUEUED, Used
+from mlxd.protocol.control import ACCOUNT, KEY, QUEUED, REQUEST, Used
 from mlxd.protocol.errors import QueueFull
 from mlxd.workers.api import app as apps
 from mlxd.workers.api.errors import foreseen
@@ -95,6 +95,12 @@ async def test_what_nobody_pays_for_is_reported_if_it_used_something() -> None:
     assert await reported("/answer", {}) == [Used("", 3, 2)]
     assert await reported("/nothing", {}) == []
     assert await reported("/nothing", {ACCOUNT: "id"}) == [Used("id", 0, 0)]
+
+
+async def test_a_request_that_somebody_follows_is_reported_under_its_number() -> None:
+    assert await reported("/answer", {REQUEST: "7"}) == [Used("", 3, 2, request=7)]
+    assert await reported("/nothing", {REQUEST: "8"}) == [Used("", 0, 0, request=8)]
+    assert await reported("/nothing", {REQUEST: "-8"}) == []
 
 
 async def test_an_error_after_a_good_beginning_is_reported() -> None:
