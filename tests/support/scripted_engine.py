@@ -28,6 +28,8 @@ class ScriptedEngine:
     ) -> None:
         self.gate = threading.Event()
         self.gate.set()
+        self.steps_left = 0
+        """Steps to take although the gate is shut."""
         self.seen: list[GenerateRequest] = []
         self.cancelled: set[int] = set()
         self.fail_after: tuple[int, MlxdError] | None = None
@@ -70,7 +72,7 @@ class ScriptedEngine:
 
     def _run(self) -> None:
         while True:
-            busy = bool(self._rows) and self.gate.is_set()
+            busy = bool(self._rows) and (self.gate.is_set() or self.steps_left > 0)
             for message in self._inbox.take() if busy else self._inbox.wait(0.01):
                 match message:
                     case Submit(uid, request):
@@ -83,6 +85,9 @@ class ScriptedEngine:
                         return
             if self.gate.is_set():
                 self._step()
+            elif self.steps_left > 0 and self._rows:
+                self._step()
+                self.steps_left -= 1
             self._board.publish(BatchStats(decode=len(self._rows)), Speed())
 
     def _begin(self, uid: int, request: GenerateRequest) -> None:

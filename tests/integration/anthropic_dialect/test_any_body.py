@@ -32,7 +32,7 @@ async def ask(script: ScriptedEngine, body: bytes) -> tuple[httpx.Response, http
     app = build(script.model, script.engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             answer = await client.post("/v1/messages", content=body)
             count = await client.post("/v1/messages/count_tokens", content=body)
     app.state.pipeline.close()
@@ -43,7 +43,7 @@ async def ask(script: ScriptedEngine, body: bytes) -> tuple[httpx.Response, http
 @given(body=MESSAGES | damaged(MESSAGES))
 def test_any_body_is_answered_and_counted(script: ScriptedEngine, body: bytes) -> None:
     answer, count = asyncio.run(ask(script, body))
-    until(lambda: script.live == 0, within=10, what="all rows to leave")
+    until(lambda: script.live == 0, within=60, what="all rows to leave")
     if answer.status_code == 200:
         assert set(count.json()) == {"input_tokens"}
     for response in (answer, count):

@@ -32,14 +32,14 @@ async def ask(script: ScriptedEngine, path: str, body: bytes) -> httpx.Response:
     app = build(script.model, script.engine)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://worker") as client:
-        response = await asyncio.wait_for(client.post(path, content=body), 20)
+        response = await asyncio.wait_for(client.post(path, content=body), 60)
     app.state.pipeline.close()
     return response
 
 
 def check(script: ScriptedEngine, path: str, body: bytes) -> None:
     response = asyncio.run(ask(script, path, body))
-    until(lambda: script.live == 0, within=10, what="all rows to leave")
+    until(lambda: script.live == 0, within=60, what="all rows to leave")
     if response.status_code == 200:
         if not response.headers["content-type"].startswith("text/event-stream"):
             assert response.json()["model"] == "the-model"

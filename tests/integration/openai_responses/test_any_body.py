@@ -61,7 +61,7 @@ def room() -> Iterator[Room]:
 @given(body=BODIES | damaged(BODIES))
 def test_any_body_is_answered(room: Room, body: bytes) -> None:
     response = room.post("/v1/responses", body)
-    until(lambda: room.home.script.live == 0, within=10, what="all rows to leave")
+    until(lambda: room.home.script.live == 0, within=60, what="all rows to leave")
     if response.status_code != 200:
         refused(response)
     elif response.headers["content-type"].startswith("text/event-stream"):
