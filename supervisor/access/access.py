@@ -47,7 +47,7 @@ class Access:
         self.quotas = Quotas(monotonic)
         self.audit = Audit(log_dir and log_dir / AUDIT_FILE, clock=clock)
         self.is_beyond_loopback = not is_loopback(address or server.host)
-        self._signatures = Signatures(server.signature_tolerance, clock)
+        self._signatures = Signatures(server.signature_tolerance, clock, monotonic)
         owners = {"server.api_key": server.api_key, "mlxctl": own_key}
         self._owners = {Tenant(name=name): digest_of(key) for name, key in owners.items() if key}
         self._has_own = bool(server.api_key)

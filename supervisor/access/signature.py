@@ -15,6 +15,7 @@ It is signed by HMAC-SHA256 with the SHA-256 of the key, which is all that the d
 
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ _NONCE = re.compile(r"[A-Za-z0-9_-]{16,128}")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MOST_NONCES = 100_000
 """Of one key within the tolerance; a key that uses more has to wait rather than to be replayed."""
+_SAME_INSTANT_S = 0.01
+"""More than two clocks lose against each other where nobody sets one."""
 _NO_KEY = b"\0" * 32
 """What an unknown client is checked against, so that it takes as long as a known one."""
 
@@ -77,10 +80,13 @@ class Claim:
 class Signatures:
     """Check claims, and accept none twice."""
 
-    def __init__(self, tolerance: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, tolerance: float, clock: Callable[[], float], monotonic: Callable[[], float]
+    ) -> None:
         self._tolerance = tolerance
         self._clock = clock
-        self._began = clock()
+        self._monotonic = monotonic
+        self._began = monotonic()
         self._seen: dict[str, dict[str, float]] = {}
 
     def check(self, claim: Claim, ring: Ring, scope: Scope) -> KeyRecord:
@@ -107,7 +113,8 @@ class Signatures:
                 f"{TIMESTAMP}: {signed_at} is more than {self._tolerance:g} s from the daemon's {int(now)}"
             )
         # Nobody remembers which nonces the daemon before this one has seen.
-        if signed_at < int(self._began):
+        began = now - (self._monotonic() - self._began)  # by the clock as it is set by now
+        if signed_at < math.floor(began - _SAME_INSTANT_S):
             raise InvalidApiKey(
                 f"{TIMESTAMP}: the request was signed before the daemon started; sign it again"
             )

@@ -90,6 +90,17 @@ async def test_the_time_must_be_near_the_daemons_and_after_its_start(off: int, s
     assert response.status_code == status
 
 
+@pytest.mark.parametrize("step", [-3600.0, 3600.0])
+async def test_the_daemons_start_is_told_by_the_clock_as_it_was_set_since(step: float) -> None:
+    """Regression: after a start with a wrong time, signed requests were refused until the clock had caught up."""
+    async with keyed_front() as front:
+        key = front.key("robot", signed=True)
+        front.times.step(step)
+        of_before = signed(front, key, timestamp=str(int(front.times.now) - 10))
+        assert (await post(front, signed(front, key))).status_code == 200
+        assert "before the daemon started" in (await post(front, of_before)).text
+
+
 async def test_a_nonce_is_remembered_for_as_long_as_its_time_is_accepted() -> None:
     async with keyed_front() as front:
         key = front.key("robot", signed=True)
