@@ -1,7 +1,6 @@
 """Read from a model's folder what it is and whether it can be served; no weight is read."""
 
 import json
-import os
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +63,7 @@ class ModelFolder:
 def read(path: Path, name: str | None = None) -> ModelFolder:
     """Return what stands at `path`; never raises. `name` is the hub id where the folder's own name says nothing."""
     try:
-        names = set(os.listdir(path))
+        names = weights.entries(path)
     except (FileNotFoundError, NotADirectoryError):
         return ModelFolder(path=path, missing="there is no such folder")
     except (OSError, ValueError) as error:

@@ -32,6 +32,14 @@ class Weights:
     unusable: str | None = None
 
 
+def entries(folder: Path) -> set[str]:
+    """Return the names in a folder. Raises OSError.
+
+    A Mac keeps what FAT, exFAT and network disks have no room for in files of its own beside the real ones, `._NAME`.
+    """
+    return {name for name in os.listdir(folder) if not name.startswith("._")}
+
+
 def measure(folder: Path, names: Set[str], kind: ModelKind) -> Weights:
     """Return the weights of a model folder whose entries are `names`."""
     if kind is ModelKind.IMAGE:
@@ -47,7 +55,7 @@ def _of_parts(folder: Path, names: Set[str]) -> Weights:
     parts = [n for n in sorted(names) if n.startswith(_PARTS) and (folder / n).is_dir()]
     size = 0
     for part in parts:
-        inner = set(os.listdir(folder / part))
+        inner = entries(folder / part)
         found = _of_folder(folder / part, inner, "", (".safetensors",))
         if found.missing or found.unusable:
             return Weights(size, f"{part}: {found.missing or found.unusable}")

@@ -52,6 +52,25 @@ def test_shards_are_added_up(tmp_path: Path) -> None:
     assert (folder.weights_bytes, folder.problem) == (6, None)
 
 
+@pytest.mark.parametrize(
+    "double", ["model-00001-of-00003.safetensors", "model.safetensors.index.json"]
+)
+def test_what_a_mac_puts_beside_files_on_a_disk_of_another_kind_is_none_of_the_model(
+    tmp_path: Path, double: str
+) -> None:
+    # AppleDouble: man 1 dot_clean. Finder writes one for each file that it copies to an exFAT disk.
+    found = files(without=("model.safetensors",)) | {
+        "a.safetensors": b"w",
+        f"._{double}": b"\0\5\x16\7",
+    }
+    embedder = found | {
+        "modules.json": {},
+        "model.safetensors.index.json": {"weight_map": {"w": "a.safetensors"}},
+    }
+    folder = model_folder.read(write(tmp_path, embedder))
+    assert (folder.kind, folder.weights_bytes, folder.missing) == (ModelKind.EMBEDDING, 1, None)
+
+
 def test_bits_of_other_quantizers_are_read_too(tmp_path: Path) -> None:
     write(tmp_path, text_files(quantization="q4", quantization_config={"bits": 8}))
     assert model_folder.read(tmp_path).quantization_bits == 8
