@@ -10,6 +10,9 @@ from mlxd.protocol.lifecycle import WorkerState
 from mlxd.supervisor.front.request_trace import CLIENT_GONE, Trace
 
 _PHASES = {WorkerState.STARTING: "start a process", WorkerState.LOADING: "load the model"}
+_METHODS = frozenset(("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"))
+_OTHER = "_OTHER"
+"""What OpenTelemetry calls a method that a client made up."""
 _STREAMS = ("text/event-stream", "application/x-ndjson")
 
 Moments = Sequence[tuple[WorkerState, float]]
@@ -49,7 +52,8 @@ def request(
     waits: Sequence[Span] = (),
     used: Sequence[Used] = (),
 ) -> Span:
-    """Return the span of a request; it is named after its route, never after the path that a client made up."""
+    """Return the span of a request; it is named after its route, never after what a client made up."""
+    method = method if method in _METHODS else _OTHER
     code = trace.error or next((one.error for one in used if one.error), None)
     known = {
         "http.request.method": method,

@@ -125,25 +125,55 @@ def test_a_loaded_model_and_no_caller_make_a_trace_of_their_own(
 @pytest.mark.parametrize(
     ("name", "path", "headers", "shown", "known"),
     [
-        ("no-key", CHAT, {"x-api-key": "wrong"}, f"POST {CHAT}", ("invalid_api_key", 401, None)),
-        ("wrong", CHAT, {"x-priority": "x"}, f"POST {CHAT}", ("invalid_request", 400, "tiny")),
-        ("lost", "/v1/secret-path", {}, "POST", ("route_not_found", 404, None)),
+        ("no-key", CHAT, {"x-api-key": "wrong"}, f"POST {CHAT}", ("invalid_api_key", 401)),
+        ("wrong", CHAT, {"x-priority": "x"}, f"POST {CHAT}", ("invalid_request", 400)),
+        ("lost", "/v1/secret-path", {}, "POST", ("route_not_found", 404)),
     ],
 )
 def test_a_refused_request_says_why(
     traced: Daemon, collector: Collector, name: str, path: str, headers: dict[str, str],
-    shown: str, known: tuple[str, int, str | None],
+    shown: str, known: tuple[str, int],
 ) -> None:  # fmt: skip
     ask(traced, name, path, **headers)
     span = collector.request(name)
     found = attributes(span)
-    code, status, asked = known
     assert span.name == shown
-    assert (found["error.type"], found["http.response.status_code"]) == (code, status)
-    assert found.get("gen_ai.request.model") in (asked, None)
+    assert (found["error.type"], found["http.response.status_code"]) == known
+    assert "gen_ai.request.model" not in found
     assert found["mlxd.stream"] is False
     assert span.status.code == Status.STATUS_CODE_UNSET
     assert collector.beneath(span) == []
+
+
+def test_a_request_that_its_worker_refused_names_the_model_and_the_wait(
+    traced: Daemon, collector: Collector
+) -> None:
+    headers = {"x-api-key": SECRET, "x-request-id": "odd"}
+    body = chat("tiny", temperature="hot")
+    assert httpx.post(traced.url + CHAT, json=body, headers=headers, timeout=120).is_client_error
+    span = collector.request("odd")
+    found = attributes(span)
+    assert (found["gen_ai.request.model"], found["error.type"]) == ("tiny", "invalid_request")
+    assert found["gen_ai.usage.output_tokens"] == 0
+    assert names(collector.beneath(span)) == ["wait for a worker"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "dialect"),
+    [
+        ("/v1/responses", {"model": "tiny", "input": "Hello", "max_output_tokens": 4}, "responses"),
+        ("/api/chat", chat("tiny", options={"num_predict": 4}), "ollama"),
+    ],
+)
+def test_every_dialect_is_followed_to_its_worker(
+    traced: Daemon, collector: Collector, path: str, body: dict[str, Any], dialect: str
+) -> None:
+    headers = {"x-api-key": SECRET, "x-request-id": dialect}
+    assert httpx.post(traced.url + path, json=body, headers=headers, timeout=120).is_success
+    span = collector.request(dialect)
+    assert attributes(span)["mlxd.dialect"] == dialect
+    assert attributes(span)["gen_ai.usage.output_tokens"] == 4
+    assert names(collector.beneath(span)) == ["wait for a worker", "prefill", "decode"]
 
 
 def test_nothing_a_caller_wrote_and_no_key_is_sent(traced: Daemon, collector: Collector) -> None:

@@ -66,6 +66,11 @@ def test_what_nobody_knows_is_left_out() -> None:
     assert span.parts == ()
 
 
+def test_a_method_that_somebody_made_up_names_nothing() -> None:
+    span = spans.request(traced(), 110.0, method="LEAK", path=CHAT, route=None)
+    assert (span.name, span.attributes["http.request.method"]) == ("_OTHER", "_OTHER")
+
+
 @pytest.mark.parametrize(
     ("status", "error", "is_ours"),
     [
