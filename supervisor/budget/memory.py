@@ -31,15 +31,18 @@ def gpu_bytes() -> int:
     """Return the bytes that the GPU may use, all processes together, as Metal recommends; without Metal, all memory.
 
     Metal is not asked, it would take a context in the supervisor: `iogpu.wired_limit_mb` where someone set it, else
-    the share that macOS gives, two thirds of up to 36 GiB and three quarters of more.
+    the least share that macOS gives.
     """
     total = total_bytes()
     if sys.platform != "darwin":
         return total
     limit = _sysctl("iogpu.wired_limit_mb")
-    if limit:
-        return min(limit << 20, total)
-    return total * 2 // 3 if total <= 36 << 30 else total * 3 // 4
+    return min(limit << 20, total) if limit else gpu_share(total)
+
+
+def gpu_share(total: int) -> int:
+    """Return what the GPU of a Mac with so much memory may use at least; macOS 26 gives up to a tenth more."""
+    return total * 2 // 3 if total < 36 << 30 else total * 3 // 4
 
 
 def available_bytes() -> int:
