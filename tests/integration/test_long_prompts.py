@@ -106,7 +106,7 @@ def others_served(daemon: Daemon, name: str) -> Iterator[None]:
 
     def ask() -> int:
         served = 0
-        while not done.is_set():
+        while not (served and done.is_set()):
             daemon.post(path, body)
             served += 1
         return served
@@ -125,7 +125,7 @@ def post(daemon: Daemon, path: str, body: dict[str, Any]) -> httpx.Response:
     name = body["model"]
     pid = pids(daemon)[name]
     with others_served(daemon, name), watched(pid) as growth:
-        answer = httpx.post(f"{daemon.url}{path}", json=body, timeout=60)
+        answer = httpx.post(f"{daemon.url}{path}", json=body, timeout=110)
     assert pids(daemon)[name] == pid
     assert growth[0] < MOST_GROWTH
     return answer
