@@ -1,6 +1,8 @@
 """What fifty swaps and two thousand clients leave behind: nothing."""
 
 import asyncio
+import os
+import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -97,7 +99,7 @@ def test_a2_fifty_swaps_over_three_models_leave_no_memory_descriptor_or_socket(
         )
 
     assert resident(daemon.pid) - before < 5 << 20
-    until(lambda: open_files(daemon.pid) <= files, within=10, what="descriptors are back")
+    until(lambda: open_files(daemon.pid) <= files, within=60, what="descriptors are back")
     assert not psutil.Process(daemon.pid).children()[1:], "only multiprocessing's tracker may live"
     assert not list(Path(daemon.place.environment()["MLXD_RUN_DIR"]).rglob("*.sock"))
     assert daemon.ps() == []
@@ -125,7 +127,7 @@ async def test_two_thousand_clients_at_once_are_all_answered(running_daemon: Any
 
     assert outcomes == {200: CLIENTS}
     assert resident(daemon.pid) - before < CLIENTS * (64 << 10)
-    until(lambda: daemon.ps()[0]["active_requests"] == 0, within=10, what="no lease is left")
+    until(lambda: daemon.ps()[0]["active_requests"] == 0, within=60, what="no lease is left")
 
 
 @pytest.mark.slow
@@ -137,14 +139,17 @@ async def test_clients_beyond_the_queue_are_told_so_and_the_others_are_served(
         "defaults": {"max_queue": 16, "standby_workers": 0},
     }
     daemon = await asyncio.to_thread(running_daemon, config)
+    loaded = await asyncio.to_thread(daemon.post, "/v1/models/load", {"model": "tiny"})
     limits = httpx.Limits(max_connections=None)
+    os.kill(loaded["pid"], signal.SIGSTOP)  # or they might be served as fast as they come
     async with httpx.AsyncClient(base_url=daemon.url, limits=limits, timeout=300) as client:
-        answers = await asyncio.gather(
-            *(
-                client.post("/v1/chat/completions", json=BODY | {"model": "tiny"})
-                for _ in range(200)
-            )
-        )
+        asking = [
+            asyncio.create_task(client.post("/v1/chat/completions", json=BODY | {"model": "tiny"}))
+            for _ in range(200)
+        ]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+        os.kill(loaded["pid"], signal.SIGCONT)
+        answers = await asyncio.gather(*asking)
     outcomes = Counter(answer.status_code for answer in answers)
     assert set(outcomes) == {200, 429}
     assert outcomes[200] >= 20
