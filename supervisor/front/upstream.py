@@ -19,8 +19,9 @@ from mlxd.supervisor.front.presence import wind_up
 from mlxd.supervisor.front.worker_connection import Broken, Connection
 from mlxd.supervisor.ports import Lease
 
-_CONNECT_RETRIES_S = (0.02, 0.05, 0.1, 0.2)
-"""Pauses before the next try: a backlog may be full for an instant, a dead worker's stays closed."""
+_CONNECT_RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+"""Pauses before the next try, for a backlog may be full: a Mac lets 128 wait (kern.ipc.somaxconn), fewer than may be
+admitted at once, and says of the next one what it says of a worker that is dead. That one's lease tells."""
 _LAST_BYTES_S = 0.5
 """How long a worker that failed may still hand out what it had written before."""
 _DYING = WorkerDied.code.encode()
