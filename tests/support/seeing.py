@@ -23,9 +23,9 @@ from mlxd.workers.engine.lane import Lane
 from mlxd.workers.engine.request import GenerateRequest, Sampling
 from mlxd.workers.vision.sight import Sight
 
-FILMING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")
-"""Those that take films: all frames in one block; in one with the time in its positions; in blocks with times; and in
-some with linear attention."""
+FILMING = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5", "gemma4")
+"""Those that take films: all frames in one block; in one with the time in its positions; in blocks with times; in some
+with linear attention; each frame by itself."""
 KINDS = ("qwen2_vl", "qwen3_vl", "qwen3_5", "gemma3_vl", "smolvlm", "lfm2_vl", "gemma4")
 """Planes of positions; pictures in deep layers; linear attention; sliding windows; tiles; convolutions; layers that
 share their states."""

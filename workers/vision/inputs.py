@@ -9,8 +9,10 @@ import numpy as np
 
 from mlxd.workers.media.film import Film
 
-_FILMS = frozenset({"qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"})
-_TOLD_APART = frozenset({"qwen3_vl"})
+_FILMS = frozenset(
+    {"gemma4", "qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"}
+)
+_TOLD_APART = frozenset({"gemma4", "qwen3_vl"})
 """Families whose code looks at pictures and films of one prompt; the others look at the pictures only."""
 _TIMED = frozenset({"qwen2_5_vl"})
 """Families whose films have the time of their frames in the positions."""
@@ -86,3 +88,11 @@ def _patches(found: dict[str, Any], values: str, grids: str) -> Iterator[tuple[A
         stop = start + math.prod(grid)
         yield found[values][start:stop], grid
         start = stop
+
+
+def groups(found: dict[str, Any]) -> list[int]:
+    """Return in how many groups of frames each film is looked at."""
+    grids = found.get("video_grid_thw")
+    if grids is not None:
+        return [int(count) for count in grids[:, 0]]
+    return [int(count) for count in found.get("num_frames_per_video", ())]

@@ -154,7 +154,7 @@ class Sight:
         tokens = tuple(int(token) for token in found.pop("input_ids").reshape(-1))
         images, films, sounds = _sorted(shown)
         grids = (found.get("image_grid_thw"), found.get("video_grid_thw"))
-        groups = [] if grids[1] is None else grids[1][:, 0].tolist()
+        groups = inputs.groups(found)
         seen = runs(tokens, self._placeholder)
         rolling = runs(tokens, self._film_placeholder if films else None)
         audible = runs(tokens, self._sound_placeholder if sounds else None)
