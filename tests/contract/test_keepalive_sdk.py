@@ -4,22 +4,25 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anthropic
+import httpx
 import ollama
 import openai
 import pytest
 from conftest import RunDaemon
 from support.byte_clock import ByteClock, between
 from support.daemon import Daemon
-from support.deadline import eventually
+from support.deadline import eventually, until
 
 ASKED: Any = [{"role": "user", "content": "Count to 8"}]
 EIGHT = "1, 2, 3, 4, 5, 6, 7, 8"
 PATIENCE_S = 150.0
+PULSE_S = 0.05
+LOAD, UNLOAD = "/v1/models/load", "/v1/models/unload"
 PROMPT = "<|im_start|>user\nCount to 8<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
 PLAIN: Any = {"chat_template_kwargs": {"enable_thinking": False}}
 
@@ -81,55 +84,98 @@ CALLS: dict[str, tuple[Callable[[str], Awaitable[str]], bytes]] = {
 """Each client's call, and how its dialect says that there is nothing to say."""
 
 
-async def freeze(daemon: Daemon) -> int:
-    """Stop the worker in the middle of its load, as a disk that does not answer would; return its pid."""
-
-    async def state() -> dict[str, Any] | None:
-        models = await asyncio.to_thread(daemon.ps)
-        return next((model for model in models if model["pid"]), None)
-
-    deadline = time.monotonic() + 60
-    while (found := await state()) is None:
-        assert time.monotonic() < deadline, "no worker is started"
-    os.kill(found["pid"], signal.SIGSTOP)
-    held = await state()
-    assert held is not None and held["state"] in ("starting", "loading"), held
-    return int(found["pid"])
+def shown(daemon: Daemon) -> dict[str, Any]:
+    """Return what is told of the model, nothing where it has no process."""
+    return next((model for model in daemon.ps() if model["pid"]), {})
 
 
-async def answers_after(daemon: Daemon, seconds: float) -> dict[str, tuple[str, ByteClock]]:
-    """Return what each client was answered by a model that took so long to load, and when bytes came."""
+def freeze(daemon: Daemon) -> int | None:
+    """Stop the worker in the middle of its load, as a disk that does not answer would; None if it was ready before."""
+    pid = int(until(lambda: shown(daemon), within=60, what="a worker is started")["pid"])
+    os.kill(pid, signal.SIGSTOP)
+    if shown(daemon)["state"] in ("starting", "loading"):
+        return pid
+    os.kill(pid, signal.SIGCONT)
+    return None
+
+
+@asynccontextmanager
+async def frozen(daemon: Daemon) -> AsyncIterator[int]:
+    """Give the pid of a worker that is stopped in the middle of a load, which ends well after the block."""
+    while True:
+        load = asyncio.create_task(asyncio.to_thread(daemon.post, LOAD, {"model": "demo"}))
+        if (pid := await asyncio.to_thread(freeze, daemon)) is not None:
+            break
+        await load  # we were held up for longer than the load took
+        await asyncio.to_thread(daemon.post, UNLOAD, {"model": "demo"})
+    try:
+        yield pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+        await load
+
+
+async def longest_delay(daemon: Daemon, over: asyncio.Event) -> float:
+    """Return how much longer than usual anything took meanwhile: what the machine adds to every wait."""
+    worst = 0.0
+    async with httpx.AsyncClient(base_url=daemon.url, timeout=60) as client:
+        before = time.monotonic()
+        while not over.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), PULSE_S)
+            await client.get("/health")
+            now = time.monotonic()
+            worst, before = max(worst, now - before - PULSE_S), now
+    return worst
+
+
+async def answers_after(
+    daemon: Daemon, seconds: float, often: int
+) -> tuple[dict[str, tuple[str, ByteClock]], float]:
+    """Return what each client was answered by a model that took so long to load, and when bytes came.
+
+    The second is by how much the machine delayed what happened meanwhile.
+    """
+    clocks: dict[str, ByteClock] = {}
     found: dict[str, tuple[str, ByteClock]] = {}
+    over = asyncio.Event()
 
     async def one(name: str) -> None:
         async with between(daemon.url) as clock:
+            clocks[name] = clock
             found[name] = await CALLS[name][0](clock.url), clock
 
+    def all_wait() -> bool:
+        model = shown(daemon)
+        return bool(model["queued_requests"] + model["active_requests"] > len(CALLS))
+
+    def all_heard() -> bool:
+        return all(clocks[name].content.count(CALLS[name][1]) >= often for name in CALLS)
+
     async with asyncio.timeout(seconds + PATIENCE_S), asyncio.TaskGroup() as asking:
-        for name in CALLS:
-            asking.create_task(one(name))
-        pid = await freeze(daemon)
-        thaws = time.monotonic() + seconds
-        try:
+        async with frozen(daemon):
+            delay = asking.create_task(longest_delay(daemon, over))
+            asked = [asking.create_task(one(name)) for name in CALLS]
+            await asyncio.to_thread(until, all_wait, within=60, what="all are there")
+            thaws = time.monotonic() + seconds
             await eventually(lambda: time.monotonic() > thaws, within=seconds + 60)
-        finally:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    return found
+            await eventually(all_heard, what="each hears that its stream is alive")
+        await asyncio.wait(asked)
+        over.set()
+    return found, delay.result()
 
 
 def each_was_kept_alive(
-    found: dict[str, tuple[str, ByteClock]], load: float, interval: float, noise: float, often: int
+    found: dict[str, tuple[str, ByteClock]], load: float, interval: float, noise: float
 ) -> None:
     """Check that every client got its answer, and never waited longer for a byte than it should."""
     assert found.keys() == CALLS.keys()
     for name, (text, clock) in found.items():
         print(f"{name}: {clock.longest_silence:.2f} s silent at most, of {clock.lasted:.1f} s")
         assert text == EIGHT, name
-        assert clock.lasted >= load - noise, name
-        assert clock.longest_silence <= interval + noise, name
-        heard = clock.content.count(CALLS[name][1])
-        assert heard >= often, (name, clock.content)
+        assert clock.lasted >= load, name
+        assert clock.longest_silence <= interval + noise, (name, noise)
 
 
 @pytest.mark.timeout(300)
@@ -137,8 +183,8 @@ async def test_every_dialects_stream_hears_something_each_interval_while_its_mod
     running_daemon: RunDaemon,
 ) -> None:
     daemon = running_daemon({"server": {"keepalive_interval": 0.5}})
-    found = await answers_after(daemon, 3.0)
-    each_was_kept_alive(found, 3.0, 0.5, noise=2.5, often=2)
+    found, delay = await answers_after(daemon, 3.0, often=2)
+    each_was_kept_alive(found, 3.0, 0.5, noise=1.0 + delay)
 
 
 @pytest.mark.slow
@@ -146,5 +192,5 @@ async def test_every_dialects_stream_hears_something_each_interval_while_its_mod
 async def test_every_dialects_stream_hears_something_each_five_seconds_of_a_load_of_twenty(
     running_daemon: RunDaemon,
 ) -> None:
-    found = await answers_after(running_daemon(), 20.0)
-    each_was_kept_alive(found, 20.0, 5.0, noise=0.2, often=3)
+    found, delay = await answers_after(running_daemon(), 20.0, often=3)
+    each_was_kept_alive(found, 20.0, 5.0, noise=0.2 + delay)
