@@ -1,5 +1,6 @@
 """A model that nobody asks leaves; what counts is the end of the last request, and what the body said of it."""
 
+import json
 import time
 from typing import Any
 
@@ -34,22 +35,20 @@ async def test_no_request_is_cut_and_the_clock_starts_when_the_last_one_has_ende
     async with client(daemon) as asker, streaming(asker, "asked", 3, **ENDLESS) as events:
         pid = pids(daemon)["asked"]
         await asker.post(CHAT, json=chat("idle"))
-        await eventually(lambda: "idle" not in pids(daemon), within=30, what="the other leaves")
+        await eventually(lambda: "idle" not in pids(daemon), within=60, what="the other leaves")
         busy = shown(daemon, "asked")
         assert busy and (busy["pid"], busy["active_requests"]) == (pid, 1)
         assert busy["expires_at"] is None
         assert all("error" not in event for event in await events.take(5))
         before_the_end = time.time()
-    resting = until(
-        lambda: found if (found := shown(daemon, "asked")) and found["expires_at"] else None,
-        within=10,
-        what="the request is over",
-    )
-    assert resting["last_used_at"] > before_the_end - SLACK_S
-    assert left_of(resting) == pytest.approx(SHORT_S, abs=SLACK_S)
     # Asking every few milliseconds does not keep it.
-    until(lambda: shown(daemon, "asked") is None, within=30, what="it leaves as well")
+    until(lambda: shown(daemon, "asked") is None, within=60, what="it leaves as well")
     assert not psutil.pid_exists(pid)
+    used = daemon.get("/v1/models/asked")["last_used_at"]
+    assert used > before_the_end - SLACK_S
+    told = daemon.ctl("events", "--json", "-n", "1000", "asked").stdout.splitlines()
+    (leaves,) = [one for one in map(json.loads, told) if one.get("state") == "stopping"]
+    assert leaves["reason"] == "idle" and leaves["at"] >= used + SHORT_S - SLACK_S
 
 
 def left_of(status: dict[str, Any]) -> float:
@@ -60,7 +59,7 @@ def left_of(status: dict[str, Any]) -> float:
 def test_whoever_only_looks_keeps_no_model(trio: Daemon) -> None:
     trio.post(CHAT, chat("gemma", keep_alive=600))
     before = shown(trio, "gemma")
-    assert before is not None
+    assert before is not None and before["expires_at"] is not None
     paths = ["/health", "/v1/ready", "/v1/ps", "/v1/queue/stats", "/v1/batch/stats"]
     for path in [*paths, "/v1/models", "/v1/models/gemma", "/anthropic/v1/models"]:
         trio.get(path)
@@ -82,7 +81,6 @@ def test_a_body_says_how_long_its_model_stays(
 ) -> None:
     fields = {"prompt": "Hello", "messages": None} if path != CHAT else {}
     trio.post(path, chat("gemma", keep_alive=keep_alive) | fields)
-    until(lambda: shown(trio, "gemma")["active_requests"] == 0, within=10, what="it rests")  # type: ignore[index]
     assert left(trio, "gemma") == (seconds and pytest.approx(seconds, abs=SLACK_S))
 
 
@@ -102,5 +100,5 @@ async def test_zero_sends_the_model_away_with_the_end_of_the_last_request(
         assert answer.status_code == 200
         assert pids(daemon) == {"tiny": pid}, "somebody is still answered"
         assert all("error" not in event for event in await events.take(5))
-    until(lambda: not pids(daemon), within=30, what="it left")
+    until(lambda: not pids(daemon), within=60, what="it left")
     assert not psutil.pid_exists(pid)
