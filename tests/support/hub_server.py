@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PIECE = 1 << 16
-_PATIENCE_S = 60.0
+_PATIENCE_S = 300.0
 
 
 @dataclass
@@ -69,8 +69,8 @@ class HubServer:
 
     @property
     def env(self) -> dict[str, str]:
-        """Return the variable that leads to this hub."""
-        return {"HF_ENDPOINT": self.url}
+        """Return the variables that lead to this hub, and bear with it when it is silent."""
+        return {"HF_ENDPOINT": self.url, "HF_HUB_DOWNLOAD_TIMEOUT": "300"}
 
 
 @contextmanager

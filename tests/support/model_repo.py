@@ -1,6 +1,7 @@
 """Give hubs a model to serve: the embedded one, under another name, with what repositories have besides."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from support.daemon import Home
 
@@ -25,9 +26,19 @@ def cached(home: Home) -> list[str]:
 
 
 def partial_bytes(home: Home) -> int:
-    """Return how much of unfinished files is in a home's cache."""
+    """Return how much of unfinished weights is in a home's cache; what is finished meanwhile is no part of it.
+
+    Their names are hashes of another length than those of the small files, which come at the same time.
+    """
     cache = home.folder / ".cache/huggingface/hub"
-    return sum(path.stat().st_size for path in cache.rglob("*.incomplete"))
+    return sum(map(_size, cache.rglob("?" * 64 + ".incomplete")))
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def wanted_files() -> Mapping[str, bytes]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support.daemon import Daemon, Home
+from support.daemon import Daemon, Home, is_gone
 from support.deadline import until
 from support.hub_server import HubServer
 from support.model_repo import REPO, WEIGHTS, cached, model_files, partial_bytes
@@ -140,8 +140,7 @@ def test_the_child_ends_with_the_daemon(hub: HubServer, served: Daemon) -> None:
         until(lambda: partial_bytes(served.place) > 0, within=60, what="some of it came")
         (child,) = psutil.Process(served.pid).children()
         served.kill()
-        until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE,
-              within=60, what="the child has left")  # fmt: skip
+        until(lambda: is_gone(child.pid), within=60, what="the child has left")
 
 
 def test_a_stopping_daemon_tells_whoever_follows(hub: HubServer, served: Daemon) -> None:
