@@ -21,9 +21,11 @@ _MESSAGES = {
     "unable to allocate": "there was no memory left for one more buffer",
     "errorhang": "the GPU hung and was reset by the system",
     "caused gpu timeout": "one command took the GPU longer than the system allows",
+    "impacting interactivity": "one command kept the screen waiting for the GPU, so the system ended it",
+    "errorsubmissionsignored": "the system takes nothing more for the GPU after earlier errors",
     "errorinnocentvictim": "another process made the system reset the GPU",
 }
-"""What a piece of a message by Metal or MLX means, in small letters (mlx#3186, #3849, #3390)."""
+"""What a piece of a message by Metal or MLX means, in small letters (mlx#3186, #3849, #3390; omlx#1387)."""
 
 
 def ended(model_id: str, exit_code: int) -> str:

@@ -30,6 +30,16 @@ def test_the_cause_of_an_end_is_told_in_words(code: int, words: str) -> None:
             "the GPU ran out of memory",
         ),
         ("kIOGPUCommandBufferCallbackErrorHang", "the GPU hung"),
+        (
+            "[METAL] Command buffer execution failed: Impacting Interactivity (0000000e:"
+            "kIOGPUCommandBufferCallbackErrorImpactingInteractivity)",
+            "kept the screen waiting",
+        ),
+        (
+            "Ignored (for causing prior/excessive GPU errors) (00000004:"
+            "kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)",
+            "after earlier errors",
+        ),
         ("Caused GPU Timeout Error", "longer than the system allows"),
     ],
 )
