@@ -103,7 +103,9 @@ def test_a_pure_decision_imports_nothing_that_could_act(module: str) -> None:
     assert found == []
 
 
-def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_each_the_rest() -> None:
+def test_only_the_command_line_imports_click_only_clients_httpx_and_one_file_each_the_rest() -> (
+    None
+):
     users: dict[str, set[str]] = {
         "click": set(),
         "httptools": set(),
