@@ -36,6 +36,15 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+def discard(path: Path | str) -> None:
+    """Delete a file of the folder if that can be done; what cannot must keep nobody from noticing a worker's end."""
+    try:
+        os.unlink(path)
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError):
+            logger.warning("file=%s stays error=%r", path, str(error))
+
+
 def _clear_stale(parent: Path) -> None:
     if not parent.is_dir():
         return

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 from mlxd.config.catalog import ModelSpec
 from mlxd.protocol import control
@@ -18,7 +17,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor.budget import memory
 from mlxd.supervisor.budget.grants import Grant
 from mlxd.supervisor.clock import Clock
-from mlxd.supervisor.lifecycle import causes, events, lifecycle, watchdog
+from mlxd.supervisor.lifecycle import causes, events, lifecycle, run_directory, watchdog
 from mlxd.supervisor.lifecycle.events import Effect, Event
 from mlxd.supervisor.lifecycle.lease import Lease
 from mlxd.supervisor.lifecycle.lifecycle import Life, Policy
@@ -271,7 +270,7 @@ class WorkerHandle:
         self._child, self.exit_code = None, exit_code
         self._log.flush()
         if self.socket is not None:
-            Path(self.socket).unlink(missing_ok=True)
+            run_directory.discard(self.socket)
             self.socket = None
         logger.info("model=%s reaped pid=%s exit=%s", self.spec.id, pid, exit_code)
         if self.life.killed:  # whether the machine got it all back is what an operator must know

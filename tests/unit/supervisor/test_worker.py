@@ -14,6 +14,7 @@ from mlxd.protocol.spec import WorkerSpec
 from mlxd.supervisor.clock import SystemClock
 from mlxd.supervisor.lifecycle import events
 from mlxd.supervisor.lifecycle.lifecycle import Policy
+from mlxd.supervisor.lifecycle.stale_workers import NotingLauncher
 from mlxd.supervisor.lifecycle.worker import WorkerHandle
 
 S = WorkerState
@@ -222,3 +223,16 @@ async def test_only_what_the_engine_has_not_shown_yet_is_waited_for() -> None:
     assert owned.handle.life.expecting == 1
     owned.handle.end_lease(running, served=False)
     assert owned.handle.life.expecting == 0
+
+
+async def test_an_end_is_noticed_though_the_run_folder_cannot_be_written(tmp_path: Path) -> None:
+    """Regression: the worker's socket could not be deleted, so its model stayed in its last state for good."""
+    (
+        tmp_path / "run"
+    ).touch()  # where a folder was; a disk that is read-only by now refuses as well
+    owned = Owned(socket=str(tmp_path / "run" / "1.sock"))
+    owned.handle._launcher = NotingLauncher(owned.launcher, tmp_path / "run")
+    await owned.start()
+    owned.handle.handle(STOP)
+    await soon(owned.handle.settled())
+    assert owned.state is S.STOPPED
