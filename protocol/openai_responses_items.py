@@ -13,6 +13,13 @@ S = TypeVar("S", bound=msgspec.Struct)
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 
 
+class InputAudio(msgspec.Struct, frozen=True):
+    """Hold a sound's file in base64; what it is, its first bytes tell."""
+
+    data: str
+    format: str | None = None
+
+
 class Part(msgspec.Struct, frozen=True):
     """Hold one part of an item's content; what `type` asks for is checked where it is used."""
 
@@ -20,6 +27,7 @@ class Part(msgspec.Struct, frozen=True):
     text: str | None = None
     refusal: str | None = None
     image_url: str | None = None
+    input_audio: InputAudio | None = None
     file_id: str | None = None
     detail: str | None = None
     max_pixels: int | None = None

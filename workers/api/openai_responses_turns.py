@@ -11,21 +11,22 @@ import msgspec
 
 from mlxd.protocol import openai_responses_items as wire
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
-from mlxd.workers.api import images
+from mlxd.workers.api import images, sounds
 from mlxd.workers.api.openai_responses_tools import (
     CUSTOM_INPUT,
     LOCAL_SHELL,
     TOOL_SEARCH,
     known_as,
 )
-from mlxd.workers.chat.content import Content, ImagePart
+from mlxd.workers.chat.content import Content, MediaPart
 from mlxd.workers.chat.request import PastCall, Role, Turn
 from mlxd.workers.chat.tools import json_text
 
 ROLES = ("user", "assistant", "system", "developer")
 _TEXTS = frozenset({"input_text", "output_text", "text", "reasoning_text", "summary_text"})
 _IMAGE = "input_image"
-_OTHERS = frozenset({"input_file", "input_audio", "computer_screenshot"})
+_SOUND = "input_audio"
+_OTHERS = frozenset({"input_file", "computer_screenshot"})
 
 Item = dict[str, Any]
 
@@ -147,11 +148,11 @@ def _content(content: str | Sequence[wire.Part] | None, path: str) -> Content:
 def _text(content: str | Sequence[wire.Part] | None, path: str) -> str:
     found = _content(content, path)
     if found.images:
-        raise UnsupportedField(path, "reasoning holds no images")
+        raise UnsupportedField(path, "reasoning holds nothing but text")
     return found.text
 
 
-def _part(part: wire.Part, path: str) -> str | ImagePart:
+def _part(part: wire.Part, path: str) -> str | MediaPart:
     if part.type == _IMAGE:
         if part.file_id is not None:
             raise UnsupportedField(f"{path}.file_id", "mlxd stores no files; send the image itself")
@@ -159,6 +160,8 @@ def _part(part: wire.Part, path: str) -> str | ImagePart:
         return images.from_url(
             part.image_url, field, detail=part.detail, max_pixels=part.max_pixels
         )
+    if part.type == _SOUND:
+        return sounds.from_part(part.input_audio, f"{path}.{_SOUND}")
     if part.type in _OTHERS:
         raise UnsupportedField(path, f"no model here takes a part of type {part.type}")
     if part.type != "refusal" and part.type not in _TEXTS:
@@ -228,7 +231,7 @@ def _output_content(given: object, path: str) -> Content:
         return Content(given or "")
     if isinstance(given, dict) and isinstance(given.get("content"), str):
         return Content(str(given["content"]))
-    known = _TEXTS | _OTHERS | {_IMAGE}
+    known = _TEXTS | _OTHERS | {_IMAGE, _SOUND}
     are_parts = isinstance(given, list) and all(
         isinstance(part, dict) and part.get("type") in known for part in given
     )

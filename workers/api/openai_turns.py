@@ -97,9 +97,7 @@ def _film(part: ContentPart, field: str) -> FilmPart:
 
 def _sound(part: ContentPart, field: str) -> SoundPart:
     if part.type == "input_audio":
-        if part.input_audio is None:
-            return sounds.from_base64(None, field)
-        return sounds.from_base64(part.input_audio.data, f"{field}.data")
+        return sounds.from_part(part.input_audio, field)
     named = part.audio_url
     if named is None or isinstance(named, str):
         return sounds.from_url(named, field)

@@ -299,7 +299,7 @@ WHERE = "messages[0].content[0]"
         (CHAT, user([{"type": "image_url", "image_url": {"url": "data:video/mp4;base64,AA=="}}]),
          f"{WHERE}.image_url.url"),
         ("/v1/responses", item([{"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}]),
-         "input[0].content[0]"),
+         "input[0].content[0].input_audio.data"),
         ("/v1/responses", item([{"type": "input_file", "file_data": "AA=="}]), "input[0].content[0]"),
         ("/v1/responses", item([{"type": "input_video"}]), "input[0].content[0].type"),
         ("/v1/responses", item([{"type": "input_image", "file_id": "f"}]), "input[0].content[0].file_id"),

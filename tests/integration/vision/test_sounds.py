@@ -164,6 +164,11 @@ def test_the_official_client_sends_sounds_beside_pictures(client: openai.OpenAI)
     assert again.usage.prompt_tokens_details.cached_tokens >= 25
     other = said(KIND, inside(tone(1.0, 300)), image)
     assert other.choices[0].message.content != first.choices[0].message.content
+    parts: Any = [{"type": "input_text", "text": "what "}, inside(tone(1.0))]
+    answer = client.responses.create(
+        model=KIND, input=[{"role": "user", "content": parts}], max_output_tokens=16, temperature=0
+    )
+    assert answer.output_text.startswith(first.choices[0].message.content.strip()[:4])
     for model, wrong in ((KIND, inside(b"no sound")), ("demo", inside(tone(1.0)))):
         with pytest.raises(openai.BadRequestError) as caught:
             said(model, wrong)
