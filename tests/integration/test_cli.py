@@ -4,7 +4,9 @@ import json
 import os
 import resource
 import signal
+import statistics
 import subprocess
+import sys
 from collections.abc import Callable
 
 import psutil
@@ -131,17 +133,19 @@ def test_a_daemon_with_a_key_answers_its_own_user_and_nobody_without_it(
 
 
 def cpu_seconds(command: list[str], home: Home) -> float:
-    """Return the CPU time of the cheapest of three runs: other work on the machine only ever adds."""
-    return min(_one_run(command, home) for _ in range(3))
-
-
-def _one_run(command: list[str], home: Home) -> float:
+    """Return the CPU time of one run."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=home.environment(), capture_output=True, check=True, timeout=30)
+    subprocess.run(command, env=home.environment(), capture_output=True, check=True, timeout=60)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@pytest.mark.parametrize(("words", "limit"), [(["--help"], 0.15), (["ps"], 0.25)])
-def test_a_command_costs_little_cpu(shared_daemon: Daemon, words: list[str], limit: float) -> None:
-    assert cpu_seconds([str(BIN / "mlxctl"), *words], shared_daemon.place) < limit
+@pytest.mark.parametrize(("words", "most"), [(["--help"], 2.5), (["ps"], 4.0)])
+def test_a_command_costs_little_cpu(shared_daemon: Daemon, words: list[str], most: float) -> None:
+    """Times what no command can do without, run in turn with it: a second is another thing on each machine."""
+    inevitable = [sys.executable, "-c", "import click, msgspec, importlib.metadata"]
+    ratios = []
+    for _ in range(5):
+        least = cpu_seconds(inevitable, shared_daemon.place)
+        ratios.append(cpu_seconds([str(BIN / "mlxctl"), *words], shared_daemon.place) / least)
+    assert statistics.median(ratios) < most, ratios
