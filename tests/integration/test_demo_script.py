@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.daemon import is_gone
+from support.daemon import BIN, is_gone
 from support.deadline import until
 from support.source import ROOT
 
@@ -46,11 +46,24 @@ class Demo:
         return {int(number) for number in re.findall(r"pid (\d+)", self.screen)}
 
 
+def start_of_a_command() -> float:
+    """Return the seconds that the simplest command takes here and now."""
+    began = time.monotonic()
+    for _ in range(3):
+        subprocess.run([BIN / "mlxctl", "--version"], check=True, capture_output=True, timeout=60)
+    return (time.monotonic() - began) / 3
+
+
+@pytest.mark.timeout(300)
 def test_it_answers_batches_unloads_and_stops_within_half_a_minute(tmp_path: Path) -> None:
+    slowness = [start_of_a_command()]
     began = time.monotonic()
     demo = Demo(tmp_path)
-    assert demo.process.wait(timeout=90) == 0, demo.screen
-    assert time.monotonic() - began < 30
+    assert demo.process.wait(timeout=240) == 0, demo.screen
+    took = time.monotonic() - began
+    slowness.append(start_of_a_command())
+    # A command starts within a fifth of a second, unless others use the machine, and then they use it here too.
+    assert took < max(30, 150 * max(slowness)), slowness
     assert "8 answers, 1 worker, at most " in demo.screen
     assert re.search(r"mlxd-demo +text +ready +\d+ +\d+\.\d MB", demo.screen)
     assert re.search(r"unloaded mlxd-demo: \d+\.\d MB freed, pid \d+ has left\n", demo.screen)
@@ -68,7 +81,7 @@ def test_interrupted_in_the_middle_it_still_leaves_nothing(
     demo = Demo(tmp_path)
     until(lambda: "streams begin at once" in demo.screen, within=60, what="the streams begin")
     os.killpg(demo.process.pid, number)
-    assert demo.process.wait(timeout=60) == code
+    assert demo.process.wait(timeout=100) == code
     assert demo.pids()
     assert all(is_gone(pid) for pid in demo.pids())
     assert demo.new_homes() == set()
