@@ -272,7 +272,7 @@ class HubUnreachable(CapacityError):
 
 
 class DiskFull(CapacityError):
-    """Say how many bytes a download needs and how many are free."""
+    """Say what cannot be written; of a download, how many bytes it needs and how many are free."""
 
     code = "disk_full"
     status = 507

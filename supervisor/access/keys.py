@@ -1,5 +1,6 @@
 """Keep the API keys: in a file only this user can read, looked at again whenever it has changed."""
 
+import contextlib
 import hmac
 import logging
 import os
@@ -9,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from mlxd.protocol.errors import ConfigError, InvalidRequest, ObjectNotFound
+from mlxd.protocol.errors import ConfigError, DiskFull, InvalidRequest, ObjectNotFound
 from mlxd.protocol.keys import KeyRequest, NewKey
-from mlxd.protocol.units import NEVER, parse_duration
+from mlxd.protocol.units import parse_duration
 from mlxd.supervisor.access.key_record import KeyRecord, digest_of, new_id, new_secret
 
 logger = logging.getLogger("mlxd.keys")
@@ -19,6 +20,9 @@ logger = logging.getLogger("mlxd.keys")
 FILE = "keys.json"
 _RESERVED = frozenset({"anyone", "mlxctl", "server.api_key", "signal"})
 """Names under which the audit knows those who have no key of the file."""
+
+_LONGEST_S = 100 * 365 * 86400.0
+"""What takes longer takes for ever; calendars end, too."""
 
 Stamp = tuple[int, int, int]
 
@@ -139,20 +143,28 @@ class Keys:
         return Ring(kept.keys)
 
     def _write(self, records: Sequence[KeyRecord]) -> None:
-        """Replace the file in one step and make sure that it stays after a power cut."""
+        """Replace the file in one step and make sure that it stays after a power cut. Raises DiskFull."""
         fresh_ring = Ring(records)
         if self._path is not None:
             fresh = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-            with os.fdopen(os.open(fresh, flags, 0o600), "wb") as file:
-                file.write(
-                    msgspec.json.format(msgspec.json.encode(_Kept(tuple(records))), indent=1)
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.replace(self._path)
+            content = msgspec.json.format(msgspec.json.encode(_Kept(tuple(records))), indent=1)
+            try:
+                _write(fresh, content)
+                fresh.replace(self._path)
+            except OSError as error:
+                with contextlib.suppress(OSError):
+                    fresh.unlink()
+                raise DiskFull(f"{self._path} cannot be written: {error.strerror}") from None
             self._stamp = self._look()
         self._ring = fresh_ring
+
+
+def _write(path: Path, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _seconds(given: str | float | None, field: str) -> float | None:
@@ -162,4 +174,4 @@ def _seconds(given: str | float | None, field: str) -> float | None:
         seconds = parse_duration(given)
     except ValueError as error:
         raise InvalidRequest(f"{field}: {error}", field=field) from None
-    return None if seconds == NEVER else seconds
+    return None if seconds > _LONGEST_S else seconds

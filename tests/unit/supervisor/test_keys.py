@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from support.full_disk import full_disk
 
-from mlxd.protocol.errors import ConfigError, InvalidRequest, ObjectNotFound
+from mlxd.protocol.errors import ConfigError, DiskFull, InvalidRequest, ObjectNotFound
 from mlxd.protocol.keys import KeyRequest, Right
 from mlxd.supervisor.access import key_record, keys
 from mlxd.supervisor.access.key_record import KeyRecord, digest_of
@@ -26,6 +27,23 @@ def test_the_file_holds_a_digest_and_nobody_else_may_read_it(tmp_path: Path) -> 
     assert digest_of(made.key).hex() in path.read_text()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == [keys.FILE]
+
+
+def test_a_full_disk_is_named_and_leaves_the_keys_as_they_were(tmp_path: Path) -> None:
+    """Regression: whoever made a key was told of something unforeseen, and half a file stayed behind."""
+    own = book(tmp_path)
+    made = own.add(KeyRequest(name="laptop"))
+    with full_disk(), pytest.raises(DiskFull, match=f"{keys.FILE} cannot be written"):
+        own.add(KeyRequest(name="other"))
+    assert [record.name for record in own.ring().records] == ["laptop"]
+    assert own.ring().by_digest(digest_of(made.key)) is not None
+    assert os.listdir(tmp_path) == [keys.FILE]
+
+
+def test_a_time_beyond_all_calendars_does_not_end(tmp_path: Path) -> None:
+    """Regression: `mlxctl keys list` broke off at such a key, and showed no other either."""
+    assert book(tmp_path).add(KeyRequest(name="a", expires_in=1e300)).info.expires_at is None
+    assert book(tmp_path).add(KeyRequest(name="b", expires_in="36500d")).info.expires_at
 
 
 def test_another_process_sees_a_change_at_once(tmp_path: Path) -> None:

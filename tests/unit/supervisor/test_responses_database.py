@@ -1,13 +1,13 @@
 """Responses and conversations are kept within bounds, by use, and survive what happens to files."""
 
-import resource
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
 import pytest
+from support.full_disk import full_disk
 
 from mlxd.supervisor.responses.database import Database, Record
 from mlxd.supervisor.responses.items import Item
@@ -223,22 +223,11 @@ def test_a_file_that_a_full_disk_keeps_from_being_opened_is_not_broken(tmp_path:
     file = tmp_path / "responses.db"
     with closing(database(file)) as db:
         db.save(record("a"))
-    with _full_disk(), pytest.raises(sqlite3.OperationalError):
+    with full_disk(), pytest.raises(sqlite3.OperationalError):
         database(file)
     with closing(database(file)) as db:
         assert db.response("a") is not None
     assert not file.with_suffix(".broken").exists()
-
-
-@contextmanager
-def _full_disk() -> Iterator[None]:
-    """Let no file of this process grow, as on a disk without room."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_what_is_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
