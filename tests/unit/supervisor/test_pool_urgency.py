@@ -76,13 +76,16 @@ async def test_a_model_that_nobody_waits_for_any_more_takes_nobodys_place() -> N
     assert len(launcher.children) == 1
 
 
-async def test_only_the_wait_is_bounded() -> None:
+async def test_only_the_wait_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = make_pool(FakeLauncher())
     await Request(pool, model("a")).lease()
-    async with pool.lease(model("a"), urgency=Urgency(patience=SHORT_S)):
-        over = asyncio.Event()
-        asyncio.get_running_loop().call_later(SHORT_S * 3, over.set)
+    loop = asyncio.get_running_loop()
+    begun, over = loop.time(), asyncio.Event()
+    async with pool.lease(model("a"), urgency=Urgency(patience=60.0)):
+        monkeypatch.setattr(loop, "time", lambda: begun + 120)  # all that may take a minute is due
+        loop.call_later(0, over.set)
         await over.wait()
+        await settle()
 
 
 async def test_a_client_that_leaves_while_its_time_runs_is_gone() -> None:
