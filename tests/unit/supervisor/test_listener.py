@@ -4,7 +4,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,18 +42,25 @@ def test_a_taken_port_names_its_holder() -> None:
             listener.listen("127.0.0.1", port)
 
 
-def test_a_port_that_a_mac_would_let_two_programs_share_is_taken() -> None:
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Give a port of loopback that nobody but us takes: a connection's own end is as much in the way as a server."""
+    with socket.socket() as kept:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.bind(("127.0.0.1", 0))
+        yield kept.getsockname()[1]
+
+
+def test_a_port_that_a_mac_would_let_two_programs_share_is_taken(port: int) -> None:
     # Linux refuses all addresses where another program has one, and so shows here what only a Mac has to ask for.
-    with socket.create_server((ELSEWHERE, 0)) as holder:
-        port = holder.getsockname()[1]
+    with socket.create_server((ELSEWHERE, port)):
         with pytest.raises(PortTaken, match=f"port {port} on 127.0.0.1 is taken"):
             listener.listen("127.0.0.1", port, platform="darwin")
     listener.listen("127.0.0.1", port, platform="darwin").close()
 
 
-def test_on_linux_each_address_has_ports_of_its_own() -> None:
-    with socket.create_server((ELSEWHERE, 0)) as holder:
-        port = holder.getsockname()[1]
+def test_on_linux_each_address_has_ports_of_its_own(port: int) -> None:
+    with socket.create_server((ELSEWHERE, port)):
         listener.listen("127.0.0.1", port, platform="linux").close()
 
 
