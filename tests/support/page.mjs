@@ -86,7 +86,7 @@ const deeds = {
 function seen() {
   const parts = Object.fromEntries([...byId].map(([id, element]) => [id, element.textContent]));
   const hidden = [...byId].filter(([, element]) => element.hidden).map(([id]) => id);
-  const buttons = byId.get("models").querySelectorAll("button").map((button) => button.textContent);
+  const buttons = byId.get("models").querySelectorAll("button").filter((button) => !button.disabled).map((button) => button.textContent);
   const events = byId.get("events").children.map((child) => child.textContent);
   return { parts, hidden, buttons, events, tags: [...made], asked, kept: Object.fromEntries(kept) };
 }

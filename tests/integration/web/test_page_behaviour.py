@@ -42,6 +42,7 @@ def test_a_daemon_without_keys_is_shown_and_steered(running_daemon: RunDaemon) -
         page.do("click", label="Unload")
         seen = page.wait("it is gone", lambda seen: "free again" in seen["parts"]["message"])
         page.wait("the state of it", lambda seen: seen["buttons"] == ["Load"])
+        seen = page.wait("its events", lambda seen: any("stopped" in e for e in seen["events"]))
     assert seen["parts"]["queue"] == "nobody waits"
     assert any("worker_moved" in line for line in seen["events"])
     assert all(key is None for _, _, key in seen["asked"])
