@@ -26,7 +26,7 @@ def audio_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
                 "models": models,
                 "hub": False,
                 "media": {"max_audio": "120s"},
-                "defaults": {"idle_timeout": "60s"},
+                "defaults": {"idle_timeout": "10m"},
             }
         )
         daemon = Daemon(home)

@@ -27,7 +27,7 @@ def drawing_daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]
                 "models": models,
                 "hub": False,
                 "media": {"max_generated_pixels": 192 * 192, "max_image": "200KB"},
-                "defaults": {"idle_timeout": "60s"},
+                "defaults": {"idle_timeout": "10m"},
             }
         )
         daemon = Daemon(home)
