@@ -20,7 +20,7 @@ FILES = {
 
 def make(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=60
+        [str(SCRIPT), *map(str, arguments)], capture_output=True, text=True, timeout=200
     )
 
 

@@ -76,7 +76,7 @@ def test_ctrl_c_stops_the_answer_cancels_the_request_and_the_talk_goes_on(
         ask(screen, "Count", "One, two, ")
         screen.type(CTRL_C)
         screen.wait_for("(stopped)")
-        assert daemon.left.wait(timeout=10)
+        assert daemon.left.wait(timeout=60)
         screen.type("/bye\n")
         assert screen.exit_code() == 0
 

@@ -126,7 +126,7 @@ def test_a_missing_library_is_named_with_the_command_that_brings_it(missing: str
         "except registry.MissingExtra as error: print(error)\n"
     )
     found = subprocess.run(
-        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60
+        [sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=200
     )
     assert f"module {missing}" in found.stdout, found.stderr
     assert "pip install 'mlxd[images]'" in found.stdout
