@@ -42,7 +42,8 @@ _SPARE_SHARE = 8
 _TOKENIZER_BYTES = 256 << 20
 """More than a process without weights ever asks MLX for."""
 _COSTS = "costs.json"
-_PROMPT_CACHE = "prompt-cache"
+PROMPT_CACHE = "prompt-cache"
+"""Folder of the state that prompts are remembered in."""
 _LONGEST_FETCH = 3600.0
 
 
@@ -211,7 +212,7 @@ def _worker_specs(
             longest_audio=None if settings.media.max_audio == NEVER else settings.media.max_audio,
             prompt_cache_memory=spec.prompt_cache.memory or 0,
             prompt_cache_disk=spec.prompt_cache.disk or 0,
-            prompt_cache_folder=str(state_dir / _PROMPT_CACHE) if state_dir else None,
+            prompt_cache_folder=str(state_dir / PROMPT_CACHE) if state_dir else None,
         )
 
     return worker_spec

@@ -13,12 +13,12 @@ from mlxd.config.catalog import Catalog
 from mlxd.config.paths import Paths
 from mlxd.config.settings import Settings
 from mlxd.protocol.journal import DaemonStarted, DaemonStopping
-from mlxd.supervisor import runfile
+from mlxd.supervisor import backups, runfile
 from mlxd.supervisor.access.access import Access, new_own_key
 from mlxd.supervisor.access.audit import Audit
 from mlxd.supervisor.access.metering import MeteringLauncher
 from mlxd.supervisor.app import build_app
-from mlxd.supervisor.assemble import build_pools, build_standby, limits
+from mlxd.supervisor.assemble import PROMPT_CACHE, build_pools, build_standby, limits
 from mlxd.supervisor.budget import memory
 from mlxd.supervisor.clock import SystemClock
 from mlxd.supervisor.downloads.downloads import Downloads
@@ -138,6 +138,7 @@ def _furnished(
 ) -> House:
     events = Journal(paths.log_dir / journal.FILE)
     run_dir = sockets.create()
+    backups.leave_out(paths.state_dir / PROMPT_CACHE)
     standby = build_standby(settings, run_dir)
     tell = metrics.listening(events.note)
     pools = build_pools(
