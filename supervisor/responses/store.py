@@ -2,17 +2,21 @@
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 from mlxd.config.settings import Responses as Limits
+from mlxd.protocol.errors import DiskFull
 from mlxd.supervisor.access import tenant
 from mlxd.supervisor.responses.database import Database
 
 logger = logging.getLogger("mlxd.responses")
 T = TypeVar("T")
+
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
 
 
 class ResponseStore:
@@ -57,6 +61,14 @@ class ResponseStore:
         self._thread.shutdown(wait=False)
 
     def _do(self, work: Callable[[Database], T], whose: str) -> T:
+        try:
+            return self._done(work, whose)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _FULL:
+                raise
+            raise DiskFull(f"nothing can be kept of responses: {error}") from None
+
+    def _done(self, work: Callable[[Database], T], whose: str) -> T:
         if self._database is None:
             limits = self._limits
             self._database = Database(

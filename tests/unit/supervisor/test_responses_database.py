@@ -9,8 +9,11 @@ import msgspec
 import pytest
 from support.full_disk import full_disk
 
+from mlxd.config.settings import Responses as Limits
+from mlxd.protocol.errors import DiskFull
 from mlxd.supervisor.responses.database import Database, Record
 from mlxd.supervisor.responses.items import Item
+from mlxd.supervisor.responses.store import ResponseStore
 
 MANY = 1 << 40
 
@@ -228,6 +231,18 @@ def test_a_file_that_a_full_disk_keeps_from_being_opened_is_not_broken(tmp_path:
     with closing(database(file)) as db:
         assert db.response("a") is not None
     assert not file.with_suffix(".broken").exists()
+
+
+async def test_who_wants_something_kept_is_told_that_the_disk_is_full(tmp_path: Path) -> None:
+    """Regression: the answer to that was something unforeseen; and with room again all is as before."""
+    store = ResponseStore(tmp_path / "responses.db", Limits(max_stored=9, max_bytes=MANY))
+    await store.run(lambda db: db.save(record("a")))
+    with full_disk(), pytest.raises(DiskFull, match="nothing can be kept"):
+        await store.run(lambda db: db.save(record("b", size=100_000)))
+    await store.run(lambda db: db.save(record("c")))
+    kept = await store.run(lambda db: [db.response(name) is not None for name in "abc"])
+    await store.close()
+    assert kept == [True, False, True]
 
 
 def test_what_is_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
