@@ -122,3 +122,19 @@ def test_a_shell_gets_a_completion_it_can_read(ctl: Ctl, shell: str) -> None:
     assert "_MLXCTL_COMPLETE" in text
     if shutil.which(shell):
         subprocess.run([shell, "-n"], input=text, text=True, check=True)
+
+
+def test_the_bash_of_a_mac_which_is_3_2_completes_too(ctl: Ctl) -> None:
+    # Bash 4.4 was the first with nosort: its CHANGES, 2.
+    old = 'complete() { case " $* " in *" nosort "*) return 2;; esac; echo "took $*"; }\n'
+    script = old + ctl("completion", "bash").stdout
+    done = subprocess.run(["bash"], input=script, text=True, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == ("took -F _mlxctl_completion mlxctl\n", "")
+
+
+def test_the_zsh_of_a_mac_is_made_ready_to_complete_where_it_is_not(ctl: Ctl) -> None:
+    # Without a framework it answers "command not found: compdef" (aws-session-tool#29).
+    lines = [line.strip() for line in ctl("completion", "zsh").stdout.splitlines()]
+    at = lines.index("compdef _mlxctl_completion mlxctl")
+    assert lines[0] == "#compdef mlxctl"
+    assert lines[at - 1].startswith("(( $+functions[compdef] )) ||") and "compinit" in lines[at - 1]
