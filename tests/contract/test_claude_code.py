@@ -43,7 +43,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def send(daemon: Daemon, request: Request) -> Any:
     """Return what the daemon answers: a stream put together, or the JSON."""
     response = httpx.post(
-        daemon.url + request.path, json=request.body, headers=request.headers, timeout=60
+        daemon.url + request.path, json=request.body, headers=request.headers, timeout=200
     )
     assert response.status_code == 200, response.text
     if not request.body.get("stream"):
@@ -129,7 +129,7 @@ def prompt(body: dict[str, Any]) -> str:
 def test_a_search_that_only_a_hosted_model_can_do_is_refused_by_its_name(daemon: Daemon) -> None:
     tool = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
     request = short("03_title", tools=[tool], stream=False)
-    response = httpx.post(daemon.url + request.path, json=request.body, timeout=60)
+    response = httpx.post(daemon.url + request.path, json=request.body, timeout=200)
     assert response.status_code == 400
     assert "web_search_20250305" in response.json()["error"]["message"]
 

@@ -42,7 +42,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def send(daemon: Daemon, request: Request) -> tuple[Any, list[Any]]:
     """Return the response, and the events where it was streamed."""
     answer = httpx.post(
-        daemon.url + request.path, json=request.body, headers=request.headers, timeout=60
+        daemon.url + request.path, json=request.body, headers=request.headers, timeout=200
     )
     assert answer.status_code == 200, answer.text
     if not request.body.get("stream"):
@@ -75,13 +75,14 @@ def test_a_request_of_codex_is_answered(daemon: Daemon, name: str) -> None:
 
 
 def test_the_list_of_models_answers_codex(daemon: Daemon) -> None:
-    answer = httpx.get(f"{daemon.url}/v1/models?client_version=0.154.0")
+    answer = httpx.get(f"{daemon.url}/v1/models?client_version=0.154.0", timeout=60)
     assert answer.status_code == 200
 
 
 def test_nothing_that_is_not_to_be_stored_is_stored(daemon: Daemon) -> None:
     response, _ = send(daemon, load("03_first_turn", max_output_tokens=SHORT))
-    assert httpx.get(f"{daemon.url}/v1/responses/{response['id']}").status_code == 404
+    url = f"{daemon.url}/v1/responses/{response['id']}"
+    assert httpx.get(url, timeout=60).status_code == 404
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,7 @@ async def test_each_check_of_the_front_raises_with_its_status() -> None:
 async def test_the_embedded_model_answers_the_client_through_a_daemon(
     shared_daemon: Daemon,
 ) -> None:
-    async with AsyncClient(shared_daemon.url, timeout=60) as sdk:
+    async with AsyncClient(shared_daemon.url, timeout=200) as sdk:
         listed = {model.model: model for model in (await sdk.list()).models}
         assert listed["mlxd-demo"].details and listed["mlxd-demo"].details.family == "qwen3"
         shown = await sdk.show("demo:latest")
@@ -228,7 +228,7 @@ async def test_a_tool_loop_with_the_embedded_model_ends_with_an_answer(
 
     messages: list[Any] = [{"role": "user", "content": "What is the weather in Paris?"}]
     asked: Any = {"tools": [get_weather], "think": False, "options": {"temperature": 0}}
-    async with AsyncClient(shared_daemon.url, timeout=60) as sdk:
+    async with AsyncClient(shared_daemon.url, timeout=200) as sdk:
         answer = await sdk.chat("demo", messages, **asked)
         (call,) = answer.message.tool_calls or []
         assert (call.function.name, call.function.arguments) == ("get_weather", {"city": "Paris"})
@@ -245,7 +245,7 @@ async def test_a_model_that_cannot_think_says_so(running_daemon: RunDaemon) -> N
     entry = {"id": "plain", "source": str(folder("llama"))}
     daemon = running_daemon({"models": [entry], "hub": False})
     short: Any = {"options": {"num_predict": 3}}
-    async with AsyncClient(daemon.url, timeout=60) as sdk:
+    async with AsyncClient(daemon.url, timeout=200) as sdk:
         assert "thinking" not in ((await sdk.show("plain")).capabilities or [])
         for think in (True, "high"):
             for stream in (False, True):

@@ -31,7 +31,7 @@ WEATHER: Any = {
 def client(url: str, **options: Any) -> OpenAI:
     """Return a client that tries once."""
     return OpenAI(
-        base_url=url + "/v1", **{"api_key": "none", "max_retries": 0, "timeout": 60, **options}
+        base_url=url + "/v1", **{"api_key": "none", "max_retries": 0, "timeout": 200, **options}
     )
 
 

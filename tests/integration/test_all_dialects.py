@@ -94,7 +94,7 @@ async def test_a_long_tool_loop_makes_the_same_request_of_the_engine_in_every_di
         loop += [Said("assistant", f"Step {turn}.", "Paris"), Said("tool", str(turn))]
     wish = Wish(temperature=0.5, tools=True)
     app = build(script.model, script.engine)
-    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         for path, said, _ in CONVERSING.values():
             response = await client.post(path, json={"model": "m", **said([*loop], wish)})
             assert response.status_code == 200, response.text

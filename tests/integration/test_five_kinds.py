@@ -120,7 +120,7 @@ def test_seven_kinds_answer_at_once_as_each_does_alone(daemon: Daemon, clients: 
     load(daemon, clients, 8)
     until(
         lambda: not any(m["active_requests"] for m in daemon.ps()),
-        within=30,
+        within=60,
         what="all is answered",
     )
     check_journal(daemon)
@@ -134,7 +134,7 @@ def test_they_do_so_for_two_minutes_in_the_memory_of_the_first(
     load(daemon, clients, 120)
     until(
         lambda: not any(m["active_requests"] for m in daemon.ps()),
-        within=30,
+        within=60,
         what="all is answered",
     )
     check_journal(daemon)

@@ -70,7 +70,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 @pytest.fixture(scope="module")
 def http(daemon: Daemon) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {KEY}"}
-    with httpx.Client(base_url=daemon.url, headers=headers, timeout=60) as client:
+    with httpx.Client(base_url=daemon.url, headers=headers, timeout=200) as client:
         yield client
 
 

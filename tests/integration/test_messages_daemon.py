@@ -28,7 +28,7 @@ GREEDY: dict[str, Any] = {"extra_body": {"temperature": 0}}
 
 
 def client(daemon: Daemon) -> anthropic.Anthropic:
-    return anthropic.Anthropic(base_url=daemon.url, api_key="none", max_retries=0, timeout=60)
+    return anthropic.Anthropic(base_url=daemon.url, api_key="none", max_retries=0, timeout=200)
 
 
 def asked(**fields: Any) -> dict[str, Any]:

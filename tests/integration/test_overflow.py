@@ -274,7 +274,7 @@ async def test_what_a_summary_takes_is_counted_against_the_key(script: ScriptedE
     app = build(replace(script.model, spec=spec), script.engine)
     used: list[Used] = []
     app.state.report = used.append
-    async with serving(app) as server, httpx.AsyncClient(base_url=server.url) as client:
+    async with serving(app) as server, httpx.AsyncClient(base_url=server.url, timeout=60) as client:
         body = {"model": "m", "messages": talk(8, size=120), "max_tokens": 50}
         answer = await client.post("/v1/chat/completions", json=body, headers={ACCOUNT: "key"})
         await eventually(lambda: bool(used), within=60)

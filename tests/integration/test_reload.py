@@ -53,7 +53,7 @@ def test_a_new_model_is_known_and_a_loaded_one_stays(running_daemon: Any, demo: 
     answer = daemon.ctl("reload")
 
     assert answer.returncode == 0, answer.stderr
-    until(lambda: "mine" in names(daemon), within=30, what="the new model is listed")
+    until(lambda: "mine" in names(daemon), within=60, what="the new model is listed")
     assert [model["pid"] for model in daemon.ps()] == [pid]
     body = {"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 2}
     assert daemon.post("/v1/chat/completions", body)["model"] == "mine"
@@ -69,7 +69,7 @@ def test_a_model_that_nobody_declares_any_more_can_be_unloaded(
 
     daemon.place.configure(PLAIN)
     assert daemon.ctl("reload").returncode == 0
-    until(lambda: "mine" not in names(daemon), within=30, what="the model is gone from the list")
+    until(lambda: "mine" not in names(daemon), within=60, what="the model is gone from the list")
     answer = daemon.ctl("unload", "mine")
 
     assert answer.returncode == 0, answer.stderr
@@ -86,7 +86,7 @@ def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path
     assert "idle_timeout" in answer.stderr
 
     os.kill(daemon.pid, signal.SIGHUP)
-    until(lambda: "reload refused" in daemon.log, within=30, what="the refusal is logged")
+    until(lambda: "reload refused" in daemon.log, within=60, what="the refusal is logged")
     assert "mine" in names(daemon)
     assert audited(daemon) == [("signal", "reload", "config_error")]
 
