@@ -2,6 +2,7 @@
 
 import functools
 import io
+import struct
 import wave
 
 from support.films import SIZE, film
@@ -18,6 +19,24 @@ def huge(width: int, height: int) -> bytes:
     found = film(kind=("webm", "libvpx-vp9")).hex()
     assert small in found
     return bytes.fromhex(found.replace(small, large))
+
+
+def endless(count: int = 30_000_000) -> bytes:
+    """Return a small film whose table says that one size is that of each of so many frames."""
+    found = bytearray(film(kind=MPEG4))
+    sizes, chunks, times = (found.index(name) for name in (b"stsz", b"stsc", b"stts"))
+    found[sizes + 8 : sizes + 16] = struct.pack(">II", 1, count)
+    found[chunks + 16 : chunks + 20] = struct.pack(">I", count)
+    found[times + 12 : times + 16] = struct.pack(">I", count)
+    return bytes(found)
+
+
+def endless_fragment(count: int = 30_000_000) -> bytes:
+    """Return a small film in fragments, of which one says that it has so many frames."""
+    found = bytearray(film(kind=MPEG4, options=(("movflags", "frag_keyframe+empty_moov"),)))
+    at = found.index(b"trun")
+    found[at + 4 : at + 12] = struct.pack(">II", 1, count)
+    return bytes(found)
 
 
 def silent() -> bytes:
@@ -43,6 +62,8 @@ def hostile() -> dict[str, bytes]:
         "frames of noise": whole[:600] + bytes(range(256)) * 24 + whole[6744:],
         "a billion pixels": huge(31623, 31623),
         "more pixels than are decoded": huge(4096, 2400),
+        "a table of many frames": endless(),
+        "a fragment of many frames": endless_fragment(),
         "an hour of frames": film(frames=3600, rate=1, size=(16, 16), kind=MPEG4),
         "another codec": film(kind=("avi", "mjpeg"), yuv="yuvj420p"),
         "another container": film(kind=("mpegts", "libx264")),

@@ -20,12 +20,13 @@ def film(
     size: tuple[int, int] = SIZE,
     kind: tuple[str, str] = MP4,
     yuv: str = "yuv420p",
+    options: tuple[tuple[str, str], ...] = (),
 ) -> bytes:
     """Return a file in which coarse noise moves to the right; another seed is another film."""
     draw = np.random.default_rng(seed)
     scene = draw.integers(0, 255, (4, 6, 3), dtype=np.uint8)
     file = io.BytesIO()
-    with av.open(file, "w", format=kind[0]) as container:
+    with av.open(file, "w", format=kind[0], options=dict(options)) as container:
         stream = container.add_stream(kind[1], rate=rate, options={"threads": "1"})
         stream.width, stream.height = size
         stream.pix_fmt = yuv

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mlxd.workers.media import tables
 from mlxd.workers.media.limits import MediaLimits
 from mlxd.workers.media.picture import SEEN_PIXELS, BadPicture, check_size
 
@@ -70,6 +71,8 @@ def demuxer(content: bytes) -> str:
     """Return what reads a film, by its first bytes; raises BadFilm where nothing does."""
     head = content[:16]
     if head[4:8] == b"ftyp":
+        if tables.too_long(content):
+            raise BadFilm("its tables say that it has more frames and sound than are decoded")
         return _DEMUXERS["mp4"]
     if head[:4] == b"\x1a\x45\xdf\xa3":
         return _DEMUXERS["webm"]
