@@ -70,7 +70,8 @@ async def house(
     worker = build(dataclasses.replace(script.model, spec=named), script.engine)
     used: list[Used] = []
     worker.state.report = used.append
-    chosen = settings(**server)
+    # No event that only says that we still work, unless a test wants one: a loop that is held up makes more of them.
+    chosen = settings(**{"keepalive_interval": 600.0} | server)
     chosen = msgspec.structs.replace(
         chosen, responses=msgspec.structs.replace(chosen.responses, **(limits or {}))
     )
