@@ -114,11 +114,11 @@ def decode(
         raise NoCodecs from None
     try:
         return _Reel(av, content, limits).shown(pace, wanted_pixels)
-    except (BadFilm, NoCodecs):
-        raise
-    except MemoryError:
+    except BadFilm:
         raise
     except Exception as error:  # whatever a damaged file makes a decoder raise
+        if isinstance(error, MemoryError) and not isinstance(error, av.FFmpegError):
+            raise  # FFmpeg's own is about a length that a file claims
         reason = f"not a readable film ({_ACCEPTED}): {type(error).__name__}"
         raise BadFilm(reason) from error
 

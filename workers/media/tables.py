@@ -1,4 +1,4 @@
-"""Count what an MP4's tables claim to describe: for a number of a few bytes, a decoder reserves room for each sample."""
+"""Count what the tables of an MP4 claim to describe: for a number of a few bytes, a decoder takes gigabytes."""
 
 from collections.abc import Iterator
 
