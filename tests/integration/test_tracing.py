@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -193,16 +194,18 @@ def test_the_last_spans_come_before_the_daemon_is_gone(running_daemon: RunDaemon
     with collecting() as collector:
         settings = {"tracing": {"endpoint": collector.address + "/v1/traces"}}
         daemon = running_daemon(settings, env={"OTEL_BSP_SCHEDULE_DELAY": "600000"})
-        httpx.get(daemon.url + "/v1/models", headers={"x-request-id": "last"})
+        httpx.get(daemon.url + "/v1/models", headers={"x-request-id": "last"}, timeout=60)
         assert daemon.end() == 0
         assert "GET /v1/models" in names(collector.spans)
         assert collector.paths == {"/v1/traces"}
 
 
-def closed_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
+@contextmanager
+def closed_port() -> Iterator[int]:
+    """Give a port that nobody listens on, nor can while the block runs."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 def complaints(daemon: Daemon) -> list[str]:
@@ -213,17 +216,18 @@ def complaints(daemon: Daemon) -> list[str]:
 def test_a_collector_that_is_down_is_news_once_and_holds_nobody_up(
     running_daemon: RunDaemon,
 ) -> None:
-    address = f"http://127.0.0.1:{closed_port()}"
     env = PACE | {"OTEL_EXPORTER_OTLP_TIMEOUT": "1", "OTEL_BSP_MAX_QUEUE_SIZE": "8",
                   "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2"}  # fmt: skip
-    daemon = running_daemon({"tracing": {"endpoint": address}}, env=env)
-    with httpx.Client(base_url=daemon.url) as client:
-        for _ in range(40):
-            assert client.get("/v1/models").status_code == 200
-        until(lambda: complaints(daemon), within=30, what="a word on lost traces")
-        for _ in range(40):
-            assert client.get("/v1/models").status_code == 200
-    assert daemon.end() == 0
+    with closed_port() as port:
+        address = f"http://127.0.0.1:{port}"
+        daemon = running_daemon({"tracing": {"endpoint": address}}, env=env)
+        with httpx.Client(base_url=daemon.url, timeout=60) as client:
+            for _ in range(40):
+                assert client.get("/v1/models").status_code == 200
+            until(lambda: complaints(daemon), within=60, what="a word on lost traces")
+            for _ in range(40):
+                assert client.get("/v1/models").status_code == 200
+        assert daemon.end() == 0
     (line,) = complaints(daemon)
     assert "level=warning source=mlxd.tracing" in line
     assert f"endpoint={address}" in line
@@ -236,9 +240,9 @@ def test_a_collector_that_never_answers_delays_neither_a_request_nor_the_end(
     with collecting(answers=False) as collector:
         env = PACE | {"OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
         daemon = running_daemon({"tracing": {"endpoint": collector.address}}, env=env)
-        httpx.get(daemon.url + "/v1/models")
-        until(lambda: collector.bodies, within=30, what="a batch")
-        assert httpx.get(daemon.url + "/v1/models").status_code == 200
+        httpx.get(daemon.url + "/v1/models", timeout=60)
+        until(lambda: collector.bodies, within=60, what="a batch")
+        assert httpx.get(daemon.url + "/v1/models", timeout=60).status_code == 200
         assert daemon.end() == 0
 
 

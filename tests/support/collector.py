@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from support.deadline import until
 
-_ARRIVES_S = 30.0
+_ARRIVES_S = 60.0
 
 
 @dataclass
