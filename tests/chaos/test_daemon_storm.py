@@ -95,7 +95,7 @@ class Weather:
 @pytest.mark.parametrize(
     "seconds",
     [
-        pytest.param(SHORT_S, marks=pytest.mark.timeout(300)),
+        pytest.param(SHORT_S, marks=pytest.mark.timeout(500)),
         pytest.param(LONG_S, marks=(pytest.mark.slow, pytest.mark.timeout(900))),
     ],
 )

@@ -20,7 +20,7 @@ Tally = Callable[[str, Counter[str]], None]
 CLIENTS = 12
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_a_short_storm_loses_no_request(tally: Tally) -> None:
     await weather(SHORT_S, 1, tally)
 

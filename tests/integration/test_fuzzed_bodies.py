@@ -116,7 +116,7 @@ def holds(
         assert "Traceback" not in log.read_text(errors="replace"), log.name
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_fifteen_hundred_bodies_are_answered_or_refused(daemon: Daemon, http: httpx.Client) -> None:
     holds(daemon, http, range(1_500), without=COSTLY)
 
