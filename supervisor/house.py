@@ -38,6 +38,7 @@ from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
 from mlxd.supervisor.tracing import following
 from mlxd.supervisor.tracing.following import Following
+from mlxd.supervisor.wakefulness import Wakefulness, is_working
 
 _STANDBY_AFTER_S = 0.5
 """First the daemon answers, then it provides for later."""
@@ -57,21 +58,19 @@ class House:
     responses: Responses
     downloads: Downloads
     metrics: Metrics
+    wakefulness: Wakefulness | None
 
     async def drain(self) -> None:
         """Let everything end that runs, in order."""
         self.events.note(DaemonStopping(pid=os.getpid()))
         self.pressure.stop()
         await asyncio.gather(self.pools.shutdown(), self.standby.end(), self.downloads.close())
+        if self.wakefulness:
+            self.wakefulness.stop()
         self.events.close()  # whoever follows hears of the last worker, too
 
-    def reload(self, settings: Settings, read: Read, audit: Audit) -> Reload | None:
-        """Return what takes a changed configuration.
-
-        A terminal that closes sends the same signal; whoever runs mlxd in one expects it to end then.
-        """
-        if sys.stdin is not None and sys.stdin.isatty():
-            return None
+    def reload(self, settings: Settings, read: Read, audit: Audit) -> Reload:
+        """Return what takes a changed configuration."""
 
         def take(fresh: Settings) -> None:
             self.pools.bound(limits(fresh))
@@ -114,6 +113,7 @@ async def serve(
             drain=house.drain,
             hurry=house.pools.hurry,
             reload=house.reload(settings, read, access.audit),
+            hangup_ends=sys.stdin is not None and sys.stdin.isatty(),
             client_timeout=settings.server.client_timeout,
         )
         runfile.write(paths.state_dir, own)
@@ -131,6 +131,8 @@ def _on_listening(house: House, url: str, version: str) -> None:
     house.events.note(DaemonStarted(version=version, pid=os.getpid()))
     asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, house.standby.open)
     house.pressure.start()
+    if house.wakefulness:
+        house.wakefulness.start()
 
 
 def _furnished(
@@ -163,7 +165,14 @@ def _furnished(
         ),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
         metrics=metrics,
+        wakefulness=_wakefulness(settings, pools),
     )
+
+
+def _wakefulness(settings: Settings, pools: WorkerPools) -> Wakefulness | None:
+    if not settings.server.keep_awake or sys.platform != "darwin":
+        return None
+    return Wakefulness(lambda: is_working(worker.life for worker in pools.models.workers()))
 
 
 def _status(house: House) -> Status:

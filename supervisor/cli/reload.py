@@ -21,7 +21,7 @@ def reload(session: Session) -> None:
         raise Unreachable("mlxd is not running here; `mlxctl start` starts it")
     # A mistake is shown here; the daemon itself would only log it and go on as before.
     session.settings(_config_of(found.pid))
-    os.kill(found.pid, signal.SIGHUP)
+    os.kill(found.pid, signal.SIGUSR1)
     if session.json:
         session.out.json({"reloaded": True, "pid": found.pid})
     else:

@@ -21,7 +21,9 @@ _HEADER_BYTES = 64 * 1024
 """The most that a request's line and headers may have; beyond it the answer is 400."""
 _LAST_RESPONSES_S = 5.0
 _FLUSH_S = 1.0
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+RELOAD = signal.SIGUSR1
+"""What has the configuration read again, wherever the daemon runs."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, RELOAD)
 
 
 class _Uvicorn(uvicorn.Server):
@@ -52,12 +54,14 @@ class Server:
         drain: Callable[[], Awaitable[None]],
         hurry: Callable[[], None],
         reload: Callable[[], object] | None = None,
+        hangup_ends: bool = False,
         client_timeout: float,
     ) -> None:
         self._listener = listener
         self._drain = drain
         self._hurry = hurry
         self._reload = reload
+        self._hangup_ends = hangup_ends
         self._stop = asyncio.Event()
         self._hurried = asyncio.Event()
         config = uvicorn.Config(
@@ -77,7 +81,10 @@ class Server:
         self._uvicorn = _Uvicorn(config, self._stop)
 
     async def run(self, on_listening: Callable[[], None]) -> None:
-        """Serve until SIGTERM or SIGINT and return when all is over; a second one hurries, SIGHUP reloads."""
+        """Serve until SIGTERM or SIGINT and return when all is over; a second one hurries.
+
+        SIGUSR1 reloads, and SIGHUP too unless it says that the terminal was closed which the daemon runs in.
+        """
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._on_signal, number)
@@ -107,8 +114,10 @@ class Server:
         await serving
 
     def _on_signal(self, number: int) -> None:
-        if number == signal.SIGHUP and self._reload is not None and not self._stop.is_set():
-            self._reload()
+        reloads = number == RELOAD or (number == signal.SIGHUP and not self._hangup_ends)
+        if reloads and self._reload is not None:
+            if not self._stop.is_set():
+                self._reload()
             return
         if self._stop.is_set():
             logger.warning("signal=%s hurrying", signal.Signals(number).name)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.daemon import Daemon, is_gone
+from support.daemon import Daemon, Home, is_gone
 from support.deadline import until
 
 from mlxd.config.load import load
@@ -75,6 +75,22 @@ def test_a_model_that_nobody_declares_any_more_can_be_unloaded(
     assert answer.returncode == 0, answer.stderr
     assert daemon.ps() == [] and is_gone(pid)
     assert daemon.ctl("unload", "mine").returncode == 1
+
+
+def test_one_that_runs_in_a_terminal_reloads_and_ends_only_as_that_closes(home: Home) -> None:
+    """Regression: the signal was that of a terminal which closes, so that `mlxctl reload` ended the daemon."""
+    ours, theirs = os.openpty()
+    daemon = Daemon(home, stdin=theirs)
+    try:
+        assert daemon.ctl("reload").returncode == 0
+        until(lambda: "reload done" in daemon.log, within=30, what="the configuration is taken")
+        assert daemon.get("/health")["status"] == "ok"
+        os.kill(daemon.pid, signal.SIGHUP)
+        assert daemon.process.wait(timeout=60) == 0
+    finally:
+        daemon.end()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_a_mistake_is_logged_and_changes_nothing(running_daemon: Any, demo: Path) -> None:

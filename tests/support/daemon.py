@@ -112,14 +112,14 @@ class Home:
 class Daemon:
     """A running `mlxd`, a child of the test."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, stdin: int = subprocess.DEVNULL) -> None:
         self.home = home.folder
         self.place = home
         home.log_dir.mkdir(exist_ok=True)
         self._log = (home.log_dir / "mlxd.log").open("ab")
         self.process = subprocess.Popen(
             [BIN / "mlxd"],
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=self._log,
             stderr=self._log,
             env=home.environment(),
