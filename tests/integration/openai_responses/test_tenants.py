@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.deadline import eventually
 from support.front import ALIAS, settings
-from support.responses_house import House, house
+from support.responses_house import WITHIN, House, house
 
 from mlxd.protocol.errors import RateLimited
 from mlxd.protocol.keys import KeyRequest
