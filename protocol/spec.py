@@ -53,10 +53,14 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Where all models keep theirs; None = not on disk."""
     longest_audio: float | None = None
     """Seconds of sound that one upload may have, None = any number."""
+    longest_film: float = 600.0
+    """Seconds that a film may last that a model is to be shown."""
+    most_frames: int = 256
+    """Frames of one that a model is shown."""
     fetch_urls: bool = False
-    """Fetch pictures that a request names by address."""
+    """Fetch pictures, films and sounds that a request names by address."""
     largest_image: int = 20_000_000
-    """Bytes of one picture's file."""
+    """Bytes of one file of these."""
     most_pixels: int = 40_000_000
     """Pixels of one picture."""
     most_drawn_pixels: int = 4_194_304

@@ -19,6 +19,7 @@ REDIRECTS = 3
 LONGEST_URL = 8192
 _MOVED = (301, 302, 303, 307, 308)
 _PIECE = 1 << 16
+_ACCEPTED = "image/*, video/*, audio/*"
 
 
 class FetchFailed(Exception):
@@ -71,7 +72,7 @@ class Fetcher:
             connection = HTTPConnection(parts.hostname, port)
             connection.sock = line
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            headers = {"Accept": "image/*", "Accept-Encoding": "identity", "User-Agent": "mlxd"}
+            headers = {"Accept": _ACCEPTED, "Accept-Encoding": "identity", "User-Agent": "mlxd"}
             connection.request("GET", target, headers=headers)
             with connection.getresponse() as response:
                 if response.status in _MOVED and (to := response.getheader("Location")):

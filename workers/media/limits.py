@@ -39,4 +39,6 @@ class MediaLimits:
             request_bytes=max(spec.largest_image, _REQUEST_BYTES),
             pixels=spec.most_pixels,
             seconds=spec.fetch_timeout,
+            film_seconds=spec.longest_film,
+            film_frames=spec.most_frames,
         )
