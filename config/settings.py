@@ -133,13 +133,13 @@ class Media(Section, frozen=True, kw_only=True):
     max_audio: Interval
     """Longest recording to transcribe."""
     max_image: Bytes
-    """Largest file of a picture to show a model."""
+    """Largest file of a picture, film or sound to show a model."""
     max_pixels: Count
     """Most pixels of one; it is not even decoded with more."""
     max_generated_pixels: Count
     """Most pixels of one that a model is to draw."""
     allow_urls: bool
-    """Fetch pictures that requests name by address, from the public internet only."""
+    """Fetch pictures, films and sounds that requests name by address, from the public internet only."""
     fetch_timeout: Interval
     """Time that fetching one may take."""
 
