@@ -53,6 +53,8 @@ class Server(Section, frozen=True, kw_only=True):
     """How far the time of a signed request may be off."""
     keepalive_interval: Interval
     """A waiting stream gets bytes at least this often."""
+    keep_awake: bool
+    """Keep a Mac from falling asleep by itself while a request runs."""
     log_level: Literal["debug", "info", "warning", "error"]
     """How much goes to the log."""
 

@@ -38,6 +38,7 @@ from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 from mlxd.supervisor.status import Status
 from mlxd.supervisor.tracing import following
 from mlxd.supervisor.tracing.following import Following
+from mlxd.supervisor.wakefulness import Wakefulness, is_working
 
 _STANDBY_AFTER_S = 0.5
 """First the daemon answers, then it provides for later."""
@@ -57,12 +58,15 @@ class House:
     responses: Responses
     downloads: Downloads
     metrics: Metrics
+    wakefulness: Wakefulness | None
 
     async def drain(self) -> None:
         """Let everything end that runs, in order."""
         self.events.note(DaemonStopping(pid=os.getpid()))
         self.pressure.stop()
         await asyncio.gather(self.pools.shutdown(), self.standby.end(), self.downloads.close())
+        if self.wakefulness:
+            self.wakefulness.stop()
         self.events.close()  # whoever follows hears of the last worker, too
 
     def reload(self, settings: Settings, read: Read, audit: Audit) -> Reload:
@@ -127,6 +131,8 @@ def _on_listening(house: House, url: str, version: str) -> None:
     house.events.note(DaemonStarted(version=version, pid=os.getpid()))
     asyncio.get_running_loop().call_later(_STANDBY_AFTER_S, house.standby.open)
     house.pressure.start()
+    if house.wakefulness:
+        house.wakefulness.start()
 
 
 def _furnished(
@@ -159,7 +165,14 @@ def _furnished(
         ),
         downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
         metrics=metrics,
+        wakefulness=_wakefulness(settings, pools),
     )
+
+
+def _wakefulness(settings: Settings, pools: WorkerPools) -> Wakefulness | None:
+    if not settings.server.keep_awake or sys.platform != "darwin":
+        return None
+    return Wakefulness(lambda: is_working(worker.life for worker in pools.models.workers()))
 
 
 def _status(house: House) -> Status:

@@ -111,6 +111,7 @@ def server(host: str, api_key: str | None) -> Server:
         client_timeout=30.0,
         signature_tolerance=300.0,
         keepalive_interval=5.0,
+        keep_awake=True,
         log_level="info",
     )
 
