@@ -70,7 +70,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_each_fault_is_a_reason_and_none_is_a_picture(tmp_path: Path, running_daemon: Any) -> None:
     for name, (damage, _) in FAULTS.items():
         damage(copy("z_image_turbo", tmp_path / name))

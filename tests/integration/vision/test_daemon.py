@@ -9,7 +9,7 @@ import pytest
 from support.daemon import Daemon
 from support.seeing import KINDS, picture, uri
 
-pytestmark = pytest.mark.timeout(300)  # the first one has the models made
+pytestmark = pytest.mark.timeout(600)  # the first one has the models made
 MODEL = "qwen2_vl"
 RED, BLUE = picture(1), picture(2)
 

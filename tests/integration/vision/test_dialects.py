@@ -13,7 +13,7 @@ import pytest
 from support.daemon import Daemon
 from support.seeing import picture, uri
 
-pytestmark = pytest.mark.timeout(300)  # the first one has the models made
+pytestmark = pytest.mark.timeout(600)  # the first one has the models made
 PLAIN = "gemma3_vl"
 """Has no thinking to switch on or off, of which dialects think differently."""
 CALLING = "qwen2_vl"

@@ -13,7 +13,7 @@ from support.films import film, uri
 from support.seeing import picture
 from support.seeing import uri as picture_uri
 
-pytestmark = pytest.mark.timeout(300)  # the first one has the models made
+pytestmark = pytest.mark.timeout(600)  # the first one has the models made
 MODEL = "qwen3_vl"
 FIELD = "messages[0].content[1].video_url.url"
 ELSEWHERE = {

@@ -41,7 +41,7 @@ from support.bad_pictures import hostile
 from support.daemon import Daemon
 from support.seeing import picture, uri
 
-pytestmark = pytest.mark.timeout(300)  # the first one has the models made
+pytestmark = pytest.mark.timeout(600)  # the first one has the models made
 MODEL = "smolvlm"
 FIELD = "messages[0].content[1].image_url.url"
 ELSEWHERE = {
