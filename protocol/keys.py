@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z"
 """What a key's name looks like: one word that no log line or header could mistake for two."""
 
 Name = Annotated[str, Meta(pattern=PATTERN)]

@@ -240,3 +240,12 @@ async def test_a_wrong_grace_is_named_and_changes_nothing(body: dict[str, str], 
         )
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
         assert (await front.ask("GET", "/v1/ps", key))[1] is None
+
+
+@pytest.mark.parametrize("name", ["", "robot\n", "two words", "a" * 65, "é", "-a", "a\r\nx-b: c"])
+async def test_a_name_that_is_no_word_makes_no_key(name: str) -> None:
+    """Regression: one with a line end was taken, and each of its requests broke on its way to the worker."""
+    async with keyed_front() as front:
+        response = await front.client.post("/v1/keys", json={"name": name})
+        assert (response.status_code, response.json()["error"]["param"]) == (400, "name")
+        assert front.access.keys.ring().records == ()
