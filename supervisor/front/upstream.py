@@ -24,6 +24,8 @@ _CONNECT_RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 admitted at once, and says of the next one what it says of a worker that is dead. That one's lease tells."""
 _LAST_BYTES_S = 0.5
 """How long a worker that failed may still hand out what it had written before."""
+_LOOKS = 5
+"""How often that is looked at: a loop that was held up for all that time finds once more what came meanwhile."""
 _DYING = WorkerDied.code.encode()
 _FETCH_S = 1.0
 _REFUSAL_BYTES = 1 << 20
@@ -69,8 +71,7 @@ async def relay(lease: Lease, call: Call, answer: Sink) -> None:
     copying = asyncio.create_task(_copy(lease, call, answer))
     try:
         await asyncio.wait((copying, lease.failed), return_when=asyncio.FIRST_COMPLETED)
-        if not copying.done():
-            await asyncio.wait((copying,), timeout=_LAST_BYTES_S)
+        await _soon(copying)
     finally:
         await wind_up(copying)
     if copying.cancelled():
@@ -116,14 +117,22 @@ async def _copy(lease: Lease, call: Call, answer: Sink) -> None:
 async def _check_goes_on(lease: Lease, first: bytes) -> None:
     """Raise the end of a worker whose first word is that it dies, so that another one may be asked.
 
-    A worker whose device is lost tells its requests of it just before it tells us; one that failed on a single
+    A worker whose device is lost tells us of it just before it tells its requests; one that failed on a single
     request goes on, and its word stands.
     """
     if _DYING not in first:
         return
-    await asyncio.wait((lease.failed,), timeout=_LAST_BYTES_S)
+    await _soon(lease.failed)
     if lease.failed.done():
         raise lease.failed.result()
+
+
+async def _soon(awaited: asyncio.Future[Any]) -> None:
+    """Wait for something for an instant of our own."""
+    for _ in range(_LOOKS):
+        if awaited.done():
+            return
+        await asyncio.wait((awaited,), timeout=_LAST_BYTES_S / _LOOKS)
 
 
 @asynccontextmanager
