@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from support import tiny_models
 from support.daemon import Daemon
-from support.deadline import eventually
+from support.deadline import eventually, until
 
 from mlxd.protocol.sse import Parser
 
@@ -80,9 +80,13 @@ def pids(daemon: Daemon) -> dict[str, int]:
 
 
 def batch(daemon: Daemon, name: str) -> dict[str, Any]:
-    """Return what `/v1/batch/stats` says of a loaded model."""
-    models: list[dict[str, Any]] = daemon.get("/v1/batch/stats")["models"]
-    return next(model for model in models if model["id"] == name)
+    """Return what `/v1/batch/stats` says of a loaded model; one that is held up for a second is left out there."""
+
+    def probe() -> dict[str, Any] | None:
+        models: list[dict[str, Any]] = daemon.get("/v1/batch/stats")["models"]
+        return next((model for model in models if model["id"] == name), None)
+
+    return until(probe, within=60, what=f"the stats of {name}")
 
 
 async def idle(daemon: Daemon, name: str) -> dict[str, Any]:
