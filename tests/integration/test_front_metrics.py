@@ -10,6 +10,7 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 from starlette.types import Message
+from support.deadline import eventually
 from support.front import MODEL, running_front
 from support.keyed_front import OTHER, KeyedFront, keyed_front
 
@@ -87,6 +88,9 @@ async def test_a_key_that_is_revoked_takes_its_series_along() -> None:
         await scrape(front, watch)
         before = {name for name, _ in await scrape(front, watch)}
         assert (await front.ask("POST", CHAT, front.key("passing")))[1] is None
+        await eventually(
+            lambda: front.server.requests == 0
+        )  # it left, which counts when it is noticed
         shown = await scrape(front, watch)
         assert any(("key", "passing") in labels for _, labels in shown)
         front.access.keys.revoke("passing")
