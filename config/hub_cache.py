@@ -8,6 +8,8 @@
 What was found in a model is kept until one of those folders changes, so that looking again costs six `stat`s a model.
 """
 
+import errno
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +24,9 @@ PIN = "mlxd-pin"
 _PREFIX = "models--"
 _SETTLE_NS = 2 * 10**9
 _Stamp = tuple[int, ...]
+_ASK_MACOS = "; macOS lets no service read such a disk or folder unasked: System Settings, Privacy & Security"
+
+logger = logging.getLogger("mlxd.hub_cache")
 
 
 @dataclass(frozen=True)
@@ -48,16 +53,28 @@ class HubCache:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._known: dict[str, _Known] = {}
+        self._is_refused = False
 
     def scan(self) -> tuple[HubModel, ...]:
-        """Return every model of the cache, by id; nothing where there is no cache."""
+        """Return every model of the cache, by id; nothing where there is no cache, or none that may be read."""
         try:
             names = sorted(name for name in os.listdir(self._root) if name.startswith(_PREFIX))
-        except OSError:
+            self._is_refused = False
+        except (FileNotFoundError, NotADirectoryError):
+            return ()
+        except OSError as error:
+            self._complain(error)
             return ()
         found = tuple(filter(None, map(self._look, names)))
         self._known = {name: known for name in names if (known := self._known.get(name))}
         return found
+
+    def _complain(self, error: OSError) -> None:
+        """Say why no model is found, once for as long as it is so."""
+        if not self._is_refused:
+            hint = _ASK_MACOS if error.errno == errno.EPERM else ""
+            logger.warning("models=%s cannot be read error=%r%s", self._root, str(error), hint)
+        self._is_refused = True
 
     def find(self, hub_id: str) -> HubModel | None:
         """Return one model, None where the cache has nothing of it."""

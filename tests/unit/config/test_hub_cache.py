@@ -1,5 +1,6 @@
 """The Hugging Face cache is read as huggingface_hub leaves it, half downloads and all."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -30,6 +31,32 @@ def test_no_cache_is_an_empty_one(tmp_path: Path) -> None:
     assert HubCache(tmp_path / "nowhere").find(ID) is None
     (tmp_path / "file").write_text("")
     assert HubCache(tmp_path / "file").scan() == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "hints"), [(errno.EPERM, True), (errno.EACCES, False), (errno.EIO, False)]
+)
+def test_a_cache_that_cannot_be_read_is_told_of_once(
+    hub: Hub,
+    code: int,
+    hints: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # EPERM is what launchd's agents get of external disks, ~/Documents and the like until the user allows it.
+    hub.pull(ID)
+    cache = HubCache(hub.root)
+
+    def refuse(path: object) -> list[str]:
+        raise OSError(code, os.strerror(code))
+
+    for _ in range(2):
+        with monkeypatch.context() as changed:
+            changed.setattr(os, "listdir", refuse)
+            assert cache.scan() == cache.scan() == ()
+        assert only(cache).id == ID
+    assert len(caplog.messages) == 2 and os.strerror(code) in caplog.messages[0]
+    assert ("Privacy & Security" in caplog.messages[0]) is hints
 
 
 def test_a_model_is_found_under_its_id(hub: Hub) -> None:
