@@ -115,7 +115,8 @@ class WorkerHandle:
         )
 
     def unloaded(self, pid: int | None, freed: int) -> UnloadResult:
-        """Say what came back by the end of process `pid`, None where there was none."""
+        """Say what came back by the end of process `pid`; where there was none, a pin goes here."""
+        self._wish = self._wish if pid else None
         return UnloadResult(
             model=self.spec.id,
             state=self.life.state,

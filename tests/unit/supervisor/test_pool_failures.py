@@ -44,6 +44,18 @@ async def test_back_off_answers_the_cached_error_without_another_start() -> None
     assert len(launcher.children) == 1
 
 
+async def test_an_unload_takes_the_pin_of_a_model_in_back_off_too() -> None:
+    """Regression: only a process that was unloaded took its pin along; the next one could not be pushed out."""
+    launcher = FakeLauncher()
+    pool = make_pool(launcher, policy=quick(backoff=0.0))
+    await soon(pool.load(model("a"), pinned=True))
+    launcher.last.exit(-signal.SIGKILL)
+    assert pool.state("a") is S.BACKOFF
+    await soon(pool.unload(model("a")))
+    await soon(pool.load(model("a")))
+    assert not pool.workers()[0].life.pinned
+
+
 async def test_the_next_request_after_the_back_off_starts_again() -> None:
     clock = FakeClock()
     launcher = FakeLauncher(Habits(loads=False))
