@@ -5,7 +5,8 @@ import resource
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -75,26 +76,69 @@ def arrays_of(model: Any) -> list[mx.array]:
     return list(arrays.values())
 
 
-def read(model: Any, report: Report, stopped: Callable[[], bool]) -> int:
-    """Evaluate all arrays portion by portion and return their bytes; raises LoadStopped."""
+@contextmanager
+def recorded() -> Iterator[list[mx.array]]:
+    """Note the arrays that files are said to hold while a model is built of them; yields the list."""
+    found: list[mx.array] = []
+    original = mx.load
+
+    def load(*args: Any, **kwargs: Any) -> Any:
+        loaded = original(*args, **kwargs)
+        leaves = cast(list[tuple[str, object]], tree_flatten([loaded]))
+        found.extend(leaf for _, leaf in leaves if isinstance(leaf, mx.array))
+        return loaded
+
+    setattr(mx, "load", load)  # noqa: B010
+    try:
+        yield found
+    finally:
+        setattr(mx, "load", original)  # noqa: B010
+
+
+def read(
+    model: Any, report: Report, stopped: Callable[[], bool], files: list[mx.array] | None = None
+) -> int:
+    """Evaluate all arrays portion by portion and return their bytes; raises LoadStopped.
+
+    What the model's arrays are computed from, of those recorded in `files`, which is emptied, is read ahead of them:
+    macOS ends a GPU's work that waits for a disk longer than some seconds, and the process with it (mlx#3803,
+    mlx-lm#1572). Reading alone is no work of the GPU's.
+    """
     arrays = arrays_of(model)
     total = sum(array.nbytes for array in arrays)
-    with Progress(total, report) as progress:
-        asked: deque[list[mx.array]] = deque()
-        for portion in _portions(arrays):
-            if stopped():
-                raise LoadStopped
-            mx.async_eval(portion)  # type: ignore[no-untyped-call]
-            asked.append(portion)
-            if len(asked) == IN_FLIGHT:
-                _wait(asked.popleft(), progress)
-        for portion in asked:
-            _wait(portion, progress)
-    report(total, total)
+    direct = {id(array) for array in arrays}
+    sources = deque(array for array in files or () if id(array) not in direct)
+    (files or []).clear()
+    whole = total + sum(array.nbytes for array in sources)
+    with Progress(whole, report) as progress:
+        # Let go of as they are read: those that no array needs are gone at once.
+        _compute(_portions(_taken(sources)), progress, stopped)
+        _compute(_portions(arrays), progress, stopped)
+    report(whole, whole)
     return total
 
 
-def _portions(arrays: list[mx.array]) -> Iterator[list[mx.array]]:
+def _compute(
+    portions: Iterator[list[mx.array]], progress: "Progress", stopped: Callable[[], bool]
+) -> None:
+    asked: deque[list[mx.array]] = deque()
+    for portion in portions:
+        if stopped():
+            raise LoadStopped
+        mx.async_eval(portion)  # type: ignore[no-untyped-call]
+        asked.append(portion)
+        if len(asked) == IN_FLIGHT:
+            _wait(asked.popleft(), progress)
+    while asked:
+        _wait(asked.popleft(), progress)
+
+
+def _taken(arrays: deque[mx.array]) -> Iterator[mx.array]:
+    while arrays:
+        yield arrays.popleft()
+
+
+def _portions(arrays: Iterable[mx.array]) -> Iterator[list[mx.array]]:
     portion: list[mx.array] = []
     size = 0
     for array in arrays:

@@ -53,14 +53,15 @@ def load(
     config = weights.refuse_code(folder)
     check_vocabulary(spec, folder, words)
     try:
-        draft, _ = mlx_lm.utils.load_model(folder, lazy=True)
+        with weights.recorded() as files:
+            draft, _ = mlx_lm.utils.load_model(folder, lazy=True)
     except Exception as error:
         if limits.is_out_of_memory(error):
             raise
         raise ModelLoadFailed(f"draft_model: {folder}: {error}") from error
     if not _can_go_back(spec, str(folder), draft):
         return None
-    size = weights.read(draft, report, stopped)
+    size = weights.read(draft, report, stopped, files)
     shape = _spoken(draft, folder)
     return Drafting(draft, size, context_length(config, words, None), shape)
 

@@ -29,8 +29,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
     wanted = settings.read(folder, config, tokenizer_limit(folder))
     limit = longest(wanted.limit, spec.context_length)
     vocabulary = words.load(folder, limit, pad_id=pad_id(config), lower=wanted.lower)
-    model = encoders.load(folder, config, wanted.pooling)
-    size = weights.read(model, around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        model = encoders.load(folder, config, wanted.pooling)
+    size = weights.read(model, around.progress, around.leaving.is_set, files)
     encoder = encoders.Encoder(model, vocabulary.pad_id)
     first = vocabulary.row("a", field="input", truncate=True)
     (vector,) = encoder.vectors([Row(first.ids)])

@@ -44,8 +44,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
         refuse_code(folder)
     if spec.adapter:
         raise ModelLoadFailed(f"{folder}: adapters of models that draw are not supported")
-    family = family_of(folder, pipeline)
-    size = weights.read(family.parts(), around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        family = family_of(folder, pipeline)
+    size = weights.read(family.parts(), around.progress, around.leaving.is_set, files)
     painter = Painter(family)
     appetite = painter.prove()
     log.info(

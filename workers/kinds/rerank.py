@@ -30,8 +30,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
     wanted = settings.read(folder, config, tokenizer_limit(folder))
     limit = longest(wanted.limit, spec.context_length)
     vocabulary = words.load(folder, limit, pad_id=pad_id(config), lower=wanted.lower)
-    scorer = build(folder, config, vocabulary)
-    size = weights.read(scorer.model, around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        scorer = build(folder, config, vocabulary)
+    size = weights.read(scorer.model, around.progress, around.leaving.is_set, files)
     scorer.scores([scorer.row("a", "b", None, "documents")])
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d longest=%d",

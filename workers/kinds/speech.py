@@ -25,8 +25,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
     limits.forbid_wiring()
     folder = Path(spec.path)
     config = weights.refuse_code(folder)
-    model = _model(folder)
-    size = weights.read(model, around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        model = _model(folder)
+    size = weights.read(model, around.progress, around.leaving.is_set, files)
     speaker = _speaker(model, folder, config)
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d voices=%d rate=%d",

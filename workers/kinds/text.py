@@ -100,8 +100,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> Text:
     folder = Path(spec.path)
     config = weights.refuse_code(folder, trusted=spec.trust_remote_code)
     loading = TokenizerThread(spec)
-    model, merged = build(folder, spec)
-    size = weights.read(model, around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        model, merged = build(folder, spec)
+    size = weights.read(model, around.progress, around.leaving.is_set, files)
     stops = [config.get("eos_token_id"), merged.get("eos_token_id")]
     return assembled(spec, around, Loaded(model, config, stops, loading.result(), size, begun))
 

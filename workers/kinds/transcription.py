@@ -32,10 +32,11 @@ def load(spec: WorkerSpec, around: Surroundings) -> ServedJobs:
     limits.forbid_wiring()
     folder = Path(spec.path)
     weights.refuse_code(folder)
-    model = _model(folder)
+    with weights.recorded() as files:
+        model = _model(folder)
     library.check_complete(model, folder)
     listener = whisper.adopt(model, folder)
-    size = weights.read(model, around.progress, around.leaving.is_set)
+    size = weights.read(model, around.progress, around.leaving.is_set, files)
     listener.prove()
     log.info(
         "loaded model=%s seconds=%.2f weights_bytes=%d languages=%d",

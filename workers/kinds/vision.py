@@ -41,8 +41,9 @@ def load(spec: WorkerSpec, around: Surroundings) -> text.Text:
         raise ModelLoadFailed(f"kv_cache: {spec.path}: not supported for models that see")
     template = spec.chat_template or chat_template(folder)
     loading = text.TokenizerThread(msgspec.structs.replace(spec, chat_template=template))
-    model = build(folder, spec)
-    size = weights.read(model, around.progress, around.leaving.is_set)
+    with weights.recorded() as files:
+        model = build(folder, spec)
+    size = weights.read(model, around.progress, around.leaving.is_set, files)
     words = loading.result()
     language, eyes = parts(model, folder, spec)
     look(eyes, language, spec)

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import weakref
 from pathlib import Path
 
 import mlx.core as mx
@@ -37,6 +38,56 @@ def test_reading_reports_from_nothing_to_everything(monkeypatch: pytest.MonkeyPa
     assert reports[0] == (0, size) and reports[-1] == (size, size)
     assert [done for done, _ in reports] == sorted(done for done, _ in reports)
     assert len(reports) > 4
+
+
+def saved(folder: Path, *names: str) -> str:
+    """Write a file of small arrays; return its name."""
+    file = str(folder / "model.safetensors")
+    mx.save_safetensors(file, {name: mx.full((8,), 1.0) for name in names})
+    return file
+
+
+def test_files_are_in_memory_before_anything_is_computed_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Metal's watchdog ends a process whose GPU waits for a slow disk (mlx#3803): no work may be given to it before.
+
+    What an array is made of is read; what is left out is gone as soon as it was read.
+    """
+    monkeypatch.setattr(weights, "PORTION", 1)
+    file = saved(tmp_path, "one", "two", "plain", "dropped")
+    with weights.recorded() as files:
+        loaded = mx.load(file)
+        assert isinstance(loaded, dict)
+        model = {"joined": mx.stack([loaded["one"], loaded["two"]]), "plain": loaded["plain"]}
+    names = {id(array): name for name, array in {**loaded, **model}.items()}
+    dropped = weakref.ref(loaded["dropped"])
+    del loaded
+    begun: list[str] = []
+    begin = mx.async_eval
+
+    def noted(arrays: list[mx.array]) -> None:
+        begun.extend(names[id(array)] for array in arrays)
+        begin(arrays)  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(mx, "async_eval", noted)
+    reports: list[tuple[int, int]] = []
+    size = weights.read(
+        model, lambda done, total: reports.append((done, total)), lambda: False, files
+    )
+    assert set(begun[:3]) == {"one", "two", "dropped"} and set(begun[3:]) == {"joined", "plain"}
+    assert size == (2 + 1) * 32 and reports[-1] == (size + 3 * 32, size + 3 * 32)
+    assert not files and dropped() is None
+    assert model["joined"].tolist() == [[1.0] * 8] * 2
+
+
+def test_only_what_is_loaded_meanwhile_is_recorded(tmp_path: Path) -> None:
+    file, before = saved(tmp_path, "one"), mx.load
+    with pytest.raises(OSError), weights.recorded() as files:
+        mx.load(file, return_metadata=True)
+        raise OSError
+    mx.load(file)
+    assert len(files) == 1 and mx.load is before
 
 
 def test_a_load_gives_up_when_the_worker_is_to_leave() -> None:
