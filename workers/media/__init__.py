@@ -1,1 +1,1 @@
-"""Take in what strangers send: fetch files and decode pictures, within limits, beside the engine's thread."""
+"""Take in what strangers send: fetch files and decode pictures and films, within limits, beside the engine's thread."""

@@ -1,1 +1,1 @@
-"""Serve models that see: read prompts with pictures, and let the text engine do the rest."""
+"""Serve models that see and hear: read prompts with pictures, films and sounds; the text engine does the rest."""
