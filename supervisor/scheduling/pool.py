@@ -34,6 +34,7 @@ from mlxd.supervisor.usage import Usage
 logger = logging.getLogger("mlxd.pool")
 
 _REAP_MARGIN_S = 30.0
+_AGAIN_S = 1.0
 
 
 class Pool:
@@ -181,8 +182,6 @@ class Pool:
         """Return the requests that wait for this model, first come first."""
         return self._queue.of(model_id)
 
-    # Memory
-
     def _describe(self, spec: ModelSpec) -> WorkerSpec:
         """Say what a worker that starts is told; the others get their new shares first."""
         described = self._worker_spec(spec)
@@ -232,6 +231,8 @@ class Pool:
 
     def _decide(self) -> None:
         self._decision = None
+        if not self._closing:  # should it fail, for memory that cannot be measured, say
+            self._arm(_AGAIN_S, 0.0)
         if self.budget is not None and self.budget.observe(self._workers):
             self.budget.share_out(self._workers)
         if self._closing:

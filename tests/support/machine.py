@@ -24,6 +24,8 @@ class Machine:
     costs: Costs = field(default_factory=Costs)
     readings: Counter[str] = field(default_factory=Counter)
     others: list[int] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    """What the next readings of what is available raise, one after the other."""
 
     def footprint(self, pid: int) -> int:
         """Return what a process takes, 0 where it is gone."""
@@ -38,6 +40,8 @@ class Machine:
     def available(self) -> int:
         """Return what no process takes."""
         self.readings["available"] += 1
+        if self.failures:
+            raise self.failures.pop()
         return self.total - sum(self.taken(child.pid) for child in self.launcher.alive)
 
     def make_budget(self, clock: Clock | None = None, *, wire: bool = False) -> Budget:

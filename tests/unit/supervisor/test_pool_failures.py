@@ -1,10 +1,12 @@
 """Answer those whose worker fails, and start another."""
 
+import asyncio
 import signal
 
 import pytest
 from support.clock import FakeClock
 from support.launcher import FIRST_PID, FakeLauncher, Habits
+from support.machine import Machine
 from support.pools import Request, make_pool, model, quick, settle, soon
 
 from mlxd.protocol.errors import (
@@ -12,6 +14,7 @@ from mlxd.protocol.errors import (
     WorkerDied,
 )
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.supervisor.scheduling import pool as pool_module
 
 S = WorkerState
 
@@ -42,6 +45,21 @@ async def test_back_off_answers_the_cached_error_without_another_start() -> None
         with pytest.raises(ModelLoadFailed, match="out of memory"):
             await Request(pool, model("a")).lease()
     assert len(launcher.children) == 1
+
+
+async def test_a_decision_that_fails_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Regression: while no more files could be opened memory could not be measured, and nobody asked again."""
+    monkeypatch.setattr(pool_module, "_AGAIN_S", 0.01)
+    launcher = FakeLauncher()
+    machine = Machine(launcher)
+    machine.failures = [OSError(24, "Too many open files")] * 3
+    raised: list[object] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: raised.append(context["exception"]))
+    request = Request(make_pool(launcher, budget=machine.make_budget()), model("a"))
+    assert (await request.lease()).pid == FIRST_PID
+    assert len(raised) == 3
+    await request.end()
 
 
 async def test_an_unload_takes_the_pin_of_a_model_in_back_off_too() -> None:
