@@ -2,7 +2,7 @@
 
 Workers leave by themselves when their supervisor ends. One that cannot, stuck in the GPU's driver, would hold its
 memory unseen. It is known by three things that must all fit: its pid, its start time, and the random word in its
-environment that its supervisor gave it.
+environment that its supervisor gave it, as far as the system shows that.
 """
 
 import logging
@@ -23,6 +23,8 @@ NONCE = "_MLXD_NONCE"
 """Variable that workers inherit."""
 _ENDING = ".worker"
 _SAME_INSTANT_S = 0.01
+_SPAWNED = "--multiprocessing-fork"
+"""Last word on the command line of what multiprocessing spawns."""
 
 logger = logging.getLogger("mlxd.stale_workers")
 
@@ -100,7 +102,16 @@ def end_stale(found: Sequence[psutil.Process], graces: Graces) -> None:
 def is_noted(note: Note, process: psutil.Process) -> bool:
     """Tell whether this very process was noted, and no later one of the same pid."""
     same_start = abs(process.create_time() - note.started_at) < _SAME_INSTANT_S
-    return same_start and process.environ().get(NONCE) == note.nonce
+    return same_start and _is_marked(note, process)
+
+
+def _is_marked(note: Note, process: psutil.Process) -> bool:
+    """Tell whether it carries our word; a Mac hides the environment of some programs, python may be one of them.
+
+    What is hidden reads as empty (xnu, sysctl_procargsx; psutil#2084). Then it must have been spawned as workers are.
+    """
+    told = process.environ()
+    return told.get(NONCE) == note.nonce if told else process.cmdline()[-1:] == [_SPAWNED]
 
 
 def _orphaned(parent: Path) -> list[Path]:
