@@ -5,6 +5,7 @@ One of the few files that make calls which only macOS answers.
 
 import ctypes
 import functools
+import os
 import sys
 from pathlib import Path
 
@@ -46,8 +47,22 @@ def gpu_share(total: int) -> int:
 
 
 def available_bytes() -> int:
-    """Return the bytes that could be handed out now without swapping."""
-    return psutil.virtual_memory().available
+    """Return the bytes that could be handed out now without swapping.
+
+    psutil takes what is inactive on a Mac for that. A file that was read twice is not, such as a model's weights, and
+    its pages are given away as readily (psutil#1277).
+    """
+    available = psutil.virtual_memory().available
+    pages = _macos_pages() if sys.platform == "darwin" else None
+    return (
+        max(available, reclaimable_pages(pages) * os.sysconf("SC_PAGESIZE")) if pages else available
+    )
+
+
+def reclaimable_pages(pages: "_VmStatistics") -> int:
+    """Return how many pages are free or hold only what can be read or made again: files, and what is purgeable."""
+    # Pages read ahead are counted as free and as a file's.
+    return int(pages.free - pages.speculative + pages.external + pages.purgeable)
 
 
 def peak_footprint(pid: int) -> int:
@@ -110,6 +125,27 @@ class _ResourceUsage(ctypes.Structure):
     ]
 
 
+class _VmStatistics(ctypes.Structure):
+    """Mirror `vm_statistics64` of <mach/vm_statistics.h>, up to what the oldest macOS of ours fills."""
+
+    _fields_ = [
+        ("free", ctypes.c_uint32),
+        ("active", ctypes.c_uint32),
+        ("inactive", ctypes.c_uint32),
+        ("wired", ctypes.c_uint32),
+        ("faults_and_rest", ctypes.c_uint64 * 9),
+        ("purgeable", ctypes.c_uint32),
+        ("speculative", ctypes.c_uint32),
+        ("of_compressor_and_swap", ctypes.c_uint64 * 4),
+        ("compressor", ctypes.c_uint32),
+        ("throttled", ctypes.c_uint32),
+        ("external", ctypes.c_uint32),
+        ("internal", ctypes.c_uint32),
+        ("uncompressed", ctypes.c_uint64),
+    ]
+
+
+_HOST_VM_INFO64 = 4
 _RUSAGE_INFO_V4 = 4
 
 
@@ -118,6 +154,21 @@ def _libproc() -> ctypes.CDLL:
     library = ctypes.CDLL("/usr/lib/libproc.dylib")
     library.proc_pid_rusage.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_void_p]
     return library
+
+
+@functools.cache
+def _host() -> int:
+    """Return the port that asks the kernel; each call of mach_host_self() would count as one more holder."""
+    return int(ctypes.CDLL(None).mach_host_self())
+
+
+def _macos_pages() -> _VmStatistics | None:
+    pages = _VmStatistics()
+    words = ctypes.c_uint32(ctypes.sizeof(pages) // 4)
+    failed = ctypes.CDLL(None).host_statistics64(
+        ctypes.c_uint32(_host()), _HOST_VM_INFO64, ctypes.byref(pages), ctypes.byref(words)
+    )
+    return None if failed else pages
 
 
 def _macos_footprint(pid: int) -> int:
