@@ -14,7 +14,7 @@ from mlxd.protocol.control import Failed, Hello, Limits, Ready, Shrink
 from mlxd.protocol.errors import MlxdError, WorkerDied
 from mlxd.protocol.exit_codes import ExitCode
 from mlxd.protocol.spec import WorkerSpec
-from mlxd.workers import hidden
+from mlxd.workers import hidden, open_files
 from mlxd.workers.engine import inbox
 from mlxd.workers.engine.inbox import Inbox, Leave
 from mlxd.workers.reporting import Listener, Reporter, stopping
@@ -64,6 +64,7 @@ def run(control: socket.socket) -> NoReturn:
 def _prepare() -> None:
     os.environ.update(ENVIRONMENT)
     hidden.hide()
+    open_files.keep()
     sys.setswitchinterval(SWITCH_SECONDS)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
