@@ -4,7 +4,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,11 @@ def test_a_taken_port_names_its_holder() -> None:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    """Give a port of loopback that nobody but us takes: a connection's own end is as much in the way as a server."""
-    with socket.socket() as kept:
-        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        kept.bind(("127.0.0.1", 0))
-        yield kept.getsockname()[1]
+def port() -> int:
+    """Return a port that is free on loopback: one that is free elsewhere may be the end of somebody's connection."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def test_a_port_that_a_mac_would_let_two_programs_share_is_taken(port: int) -> None:
