@@ -137,3 +137,13 @@ def test_more_films_than_there_is_time_for_are_refused(client: openai.OpenAI) ->
     with pytest.raises(openai.BadRequestError, match="at most 8 films") as caught:
         said(client, shown(*(rolling(uri(film(1))) for _ in range(9))))
     assert caught.value.param == "messages[0].content[8].video_url.url"
+
+
+def test_films_that_are_more_than_the_window_holds_are_refused_with_both_numbers(
+    client: openai.OpenAI,
+) -> None:
+    long = rolling(uri(film(3, frames=200, rate=5)))
+    with pytest.raises(openai.BadRequestError) as caught:
+        said(client, shown("see ", long, long), "gemma4")
+    assert caught.value.code == "context_length_exceeded"
+    assert "4096" in caught.value.message
