@@ -1,5 +1,6 @@
 """Tell clients that wait what they wait for; looks at the workers at most twice a second, however many ask."""
 
+import contextlib
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -52,11 +53,12 @@ class WaitBoard:
         now = self._clock.monotonic()
         if now - self._looked_at >= _FRESH_S:
             self._looked_at = now
-            self._notes = {
-                name: in_words(wait, progress)
-                for name, (wait, progress) in self.waits().items()
-                if wait is not None
-            }
+            with contextlib.suppress(OSError):  # what cannot be measured now must not end a stream
+                self._notes = {
+                    name: in_words(wait, progress)
+                    for name, (wait, progress) in self.waits().items()
+                    if wait is not None
+                }
         return self._notes.get(model_id)
 
     def _progress(self, worker: WorkerHandle) -> Progress | None:

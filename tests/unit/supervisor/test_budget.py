@@ -179,6 +179,19 @@ async def test_who_waits_is_told_how_far_the_load_is_and_behind_whom(machine: Ma
         await request.leave()
 
 
+async def test_what_cannot_be_measured_ends_no_stream_that_waits(machine: Machine) -> None:
+    """Regression: the task that keeps a stream alive asked for a note, and ended by what that raised."""
+    machine.launcher.habits = MANUAL
+    pool = pool_of(machine)
+    requests = [Request(pool, model(name, **BIG)) for name in "ab"]
+    await settle()
+    machine.failures = [OSError(24, "Too many open files")]
+    assert WaitBoard(pool, pool._clock).note("b") is None
+    assert WaitBoard(pool, pool._clock).note("b") == "queued 1/1 behind a"
+    for request in requests:
+        await request.leave()
+
+
 async def test_processes_without_a_model_take_their_part_of_the_budget(machine: Machine) -> None:
     ignored = Callbacks(lambda message: None, lambda chunk: None, lambda code: None)
     reserve = machine.launcher.start("standby", ignored)
