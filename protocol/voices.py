@@ -19,7 +19,8 @@ _FIRST = ("default", "alba", "af_heart")
 def names(folder: Path) -> list[str]:
     """Return the voices' names in order; none where the model has but one, without a name."""
     files = (file for name in _FOLDERS for file in (folder / name).glob(f"*{_SUFFIX}"))
-    found = {file.stem for file in files if file.is_file()}
+    # Where a disk keeps no attributes, as with exFAT, macOS writes them into a file ._NAME beside each one.
+    found = {file.stem for file in files if file.is_file() and not file.name.startswith("._")}
     if (folder / _ALONE).is_file():
         found.add("default")
     config = _config(folder)

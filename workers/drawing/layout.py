@@ -18,6 +18,8 @@ def parts(pipeline: Any) -> dict[str, Any]:
 def has_encoder(folder: Path) -> bool:
     """Tell whether the folder has what turns pictures into latents; a conversion may have left it out."""
     for file in folder.glob("vae/*.safetensors"):
+        if file.name.startswith("._"):  # what macOS writes beside each file on a disk of exFAT
+            continue
         found = mx.load(str(file))
         assert isinstance(found, dict)
         if any(key.startswith("encoder.") for key in found):

@@ -79,6 +79,7 @@ def folder(path: Path, config: object, *files: str) -> Path:
     [
         ({}, (), []),
         ({}, ("voices/b.safetensors", "voices/a.safetensors", "voices/readme.md"), ["a", "b"]),
+        ({}, ("voices/a.safetensors", "voices/._a.safetensors"), ["a"]),
         ({}, ("embeddings/x.safetensors", "default-voice.safetensors"), ["default", "x"]),
         ({"istftnet": {}, "plbert": {}}, ("voices/af_heart.safetensors", "voices/jf_a.safetensors"), ["af_heart"]),
         ({"talker_config": {"spk_id": {"vivian": [1], "ryan": [2]}}}, (), ["ryan", "vivian"]),
