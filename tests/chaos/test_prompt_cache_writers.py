@@ -7,8 +7,11 @@ from pathlib import Path
 from support import source, states
 
 from mlxd.workers.prompt_cache import caches
+from mlxd.workers.prompt_cache.disk_folder import DiskFolder
 from mlxd.workers.prompt_cache.disk_tier import DiskTier
+from mlxd.workers.prompt_cache.eviction_order import Kind
 from mlxd.workers.prompt_cache.packing import pack, unpack
+from mlxd.workers.prompt_cache.snapshot import Snapshot
 
 LIMIT = 400_000
 
@@ -93,6 +96,22 @@ def test_a_write_that_was_killed_half_way_leaves_nothing_listed(tmp_path: Path) 
         assert line(process) == "begun"
         assert line(process) == "done 0 0"
     assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_file_gets_its_name_while_nobody_counts_the_bytes(tmp_path: Path) -> None:
+    """Given a process that makes room, when another has just written a file, then the first counts it once."""
+    disk, tokens = DiskTier(tmp_path, "model", LIMIT, keep_free=0), list(range(500))
+    writing = disk.write(Snapshot.take(pack(tokens), states.attention(tokens), Kind.ROW))
+    writing.run(0)
+    counting = DiskFolder(tmp_path).lock()
+    assert counting is not None
+    for _ in range(1000):
+        assert not writing.run(0)
+    assert list(tmp_path.glob("*.partial")) and not list(tmp_path.glob("*.safetensors"))
+    counting.close()
+    while not writing.run(0):
+        pass
+    assert list(tmp_path.glob("*.safetensors")) and not list(tmp_path.glob("*.partial"))
 
 
 def test_processes_that_share_a_folder_never_harm_each_other(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from mlxd.workers.prompt_cache import entry_file
 from mlxd.workers.prompt_cache.disk_folder import SUFFIX, DiskFolder
@@ -97,14 +97,14 @@ class DiskTier:
         nbytes = len(entry_file.compose(state, self._fingerprint)) + state.nbytes
         draft = None
         try:
-            while (locked := self._folder.lock()) is None:
-                yield
-            with locked:
+            with (yield from self._alone()):
                 draft = self._folder.draft(nbytes) if self._make_room(nbytes) else None
             if draft is None:
                 return False
             yield from entry_file.write(draft.file, state, self._fingerprint)
-            self._folder.publish(draft, _name(state.tokens, state.tenant))
+            # Whoever makes room would count it neither as being written nor as written, if it changed in between.
+            with (yield from self._alone()):
+                self._folder.publish(draft, _name(state.tokens, state.tenant))
         except OSError as error:
             self._refuse(error)
             return False
@@ -116,6 +116,12 @@ class DiskTier:
         self._refresh(anyway=True)
         self._supersede(state)
         return True
+
+    def _alone(self) -> Generator[None, None, BinaryIO]:
+        """Wait until no other process makes room or publishes; so it stays until the result is closed."""
+        while (locked := self._folder.lock()) is None:
+            yield
+        return locked
 
     def _reading(self, entry: Filed) -> Generator[None, None, Snapshot | None]:
         name = entry.value
