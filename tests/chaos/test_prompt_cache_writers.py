@@ -101,8 +101,10 @@ def test_a_write_that_was_killed_half_way_leaves_nothing_listed(tmp_path: Path) 
 def test_a_file_gets_its_name_while_nobody_counts_the_bytes(tmp_path: Path) -> None:
     """Given a process that makes room, when another has just written a file, then the first counts it once."""
     disk, tokens = DiskTier(tmp_path, "model", LIMIT, keep_free=0), list(range(500))
-    writing = disk.write(Snapshot.take(pack(tokens), states.attention(tokens), Kind.ROW))
-    writing.run(0)
+    taken = Snapshot.take(pack(tokens), states.attention(tokens), Kind.ROW)
+    assert taken is not None
+    writing = disk.write(taken)
+    assert not writing.run(0)
     counting = DiskFolder(tmp_path).lock()
     assert counting is not None
     for _ in range(1000):
