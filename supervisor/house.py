@@ -141,6 +141,7 @@ def _furnished(
     events = Journal(paths.log_dir / journal.FILE)
     run_dir = sockets.create()
     backups.leave_out(paths.state_dir / PROMPT_CACHE)
+    memory.gpu_bytes()  # a Mac asks once, and now nobody waits for the answer
     standby = build_standby(settings, run_dir)
     tell = metrics.listening(events.note)
     pools = build_pools(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from mlxd.supervisor.budget import gpu
 from mlxd.supervisor.pressure.relief import Level, level_of_stall
 
 
@@ -31,18 +32,27 @@ def total_bytes() -> int:
 def gpu_bytes() -> int:
     """Return the bytes that the GPU may use, all processes together, as Metal recommends; without Metal, all memory.
 
-    Metal is not asked, it would take a context in the supervisor: `iogpu.wired_limit_mb` where someone set it, else
-    the least share that macOS gives.
+    That is `iogpu.wired_limit_mb` where someone set it, else what Metal says, else the least share that macOS gives.
     """
     total = total_bytes()
     if sys.platform != "darwin":
         return total
     limit = _sysctl("iogpu.wired_limit_mb")
-    return min(limit << 20, total) if limit else gpu_share(total)
+    return min(limit << 20, total) if limit else gpu_limit(_recommended_bytes(), total)
+
+
+@functools.cache
+def _recommended_bytes() -> int | None:
+    return gpu.recommended_bytes()
+
+
+def gpu_limit(recommended: int | None, total: int) -> int:
+    """Return what the GPU may use by Metal's word, where that can be."""
+    return recommended if recommended and recommended <= total else gpu_share(total)
 
 
 def gpu_share(total: int) -> int:
-    """Return what the GPU of a Mac with so much memory may use at least; macOS 26 gives up to a tenth more."""
+    """Return what the GPU of a Mac with so much memory may use at least; later systems give up to an eighth more."""
     return total * 2 // 3 if total < 36 << 30 else total * 3 // 4
 
 
