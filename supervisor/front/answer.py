@@ -9,12 +9,15 @@ from starlette.types import Message, Send
 from mlxd.protocol.dialect import Dialect
 from mlxd.protocol.errors import MlxdError
 from mlxd.supervisor.front import keepalive
+from mlxd.supervisor.front.body import ClientGone
 from mlxd.supervisor.front.keepalive import PlainVoice, Voice
 from mlxd.supervisor.front.presence import wind_up
 
 RawHeaders = list[tuple[bytes, bytes]]
 
 _SHORTEST_INTERVAL_S = 0.01
+_UNREAD_S = 600.0
+"""How long a client may take nothing: one that was suspended would keep its model from ever making room."""
 
 
 class Answer:
@@ -61,7 +64,7 @@ class Answer:
                 await self._start(status, headers)
 
     async def write(self, chunk: bytes) -> None:
-        """Pass bytes on; waits while the client does not read.
+        """Pass bytes on; waits while the client does not read, and raises ClientGone if it never does.
 
         The last ones of an answer with a length are its end, and go with it.
         """
@@ -121,7 +124,11 @@ class Answer:
 
     async def _body(self, chunk: bytes) -> None:
         message: Message = {"type": "http.response.body", "body": chunk, "more_body": True}
-        await self._send(message)
+        try:
+            async with asyncio.timeout(_UNREAD_S):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGone from None
         size = len(self._frame_end)
         self._tail = (self._tail + chunk[-size:])[-size:]
         self._wrote_at = asyncio.get_running_loop().time()

@@ -1,6 +1,6 @@
 """Wait for nobody who does not send: for headers, or for a body, only so long.
 
-A stream that nobody reads needs no deadline to be bounded: nothing more is taken from its worker meanwhile.
+Of a stream that nobody reads nothing more is taken from its worker meanwhile; how long that may last, `Answer` knows.
 """
 
 import asyncio

@@ -158,6 +158,8 @@ async def answered(
     async with answer.kept_alive(interval):
         try:
             await relay()
+        except body.ClientGone:
+            raise
         except Exception as error:
             refused = (
                 refusal.unbound(error)

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+import pytest
 import uvicorn
 from starlette.responses import PlainTextResponse
 from support.deadline import eventually
@@ -12,7 +13,7 @@ from support.front import running_front
 from support.upstream_app import frame
 from uvicorn.server import ServerState
 
-from mlxd.supervisor.front import slow_clients
+from mlxd.supervisor.front import answer, slow_clients
 
 WITHIN = 60.0
 PATIENCE = 0.3
@@ -105,6 +106,22 @@ async def test_a_body_that_drips_is_refused_too() -> None:
             writer.write(b" ")
             await asyncio.wait((answer,), timeout=PATIENCE / 10)
         assert (await answer).startswith(b"HTTP/1.1 408")
+        writer.close()
+
+
+async def test_a_client_that_takes_nothing_gives_its_worker_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Regression: one that was suspended in the middle of an answer kept its model's slot for good."""
+    monkeypatch.setattr(answer, "_UNREAD_S", PATIENCE)
+    async with running_front() as front:
+        front.worker.steps = [frame("x" * 100_000)] * 400
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.server.port, limit=1024)
+        body = b'{"model": "org/tiny", "messages": [], "stream": true}'
+        writer.write(HEAD.replace(b"100000", str(len(body)).encode()) + body)
+        await asyncio.wait_for(front.worker.abandoned.wait(), WITHIN)
+        await eventually(lambda: not front.pool.leases, within=WITHIN)
+        assert not writer.is_closing()
         writer.close()
 
 
