@@ -54,7 +54,7 @@ class Server(Section, frozen=True, kw_only=True):
     keepalive_interval: Interval
     """A waiting stream gets bytes at least this often."""
     keep_awake: bool
-    """Keep a Mac from falling asleep by itself while a request runs."""
+    """Keep a Mac from falling asleep by itself while a request runs or a model comes."""
     log_level: Literal["debug", "info", "warning", "error"]
     """How much goes to the log."""
 

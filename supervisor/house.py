@@ -155,6 +155,7 @@ def _furnished(
     )
     known = catalog.build(settings, paths)
     refresh = functools.partial(known.rescan, force=True)
+    downloads = Downloads(paths, known, pools, settings=settings, refresh=refresh)
     return House(
         events=events,
         standby=standby,
@@ -164,16 +165,22 @@ def _furnished(
         responses=Responses(
             settings, pools, paths.state_dir / "responses.db", waited=metrics.waited
         ),
-        downloads=Downloads(paths, known, pools, settings=settings, refresh=refresh),
+        downloads=downloads,
         metrics=metrics,
-        wakefulness=_wakefulness(settings, pools),
+        wakefulness=_wakefulness(settings, pools, downloads),
     )
 
 
-def _wakefulness(settings: Settings, pools: WorkerPools) -> Wakefulness | None:
+def _wakefulness(
+    settings: Settings, pools: WorkerPools, downloads: Downloads
+) -> Wakefulness | None:
     if not settings.server.keep_awake or sys.platform != "darwin":
         return None
-    return Wakefulness(lambda: is_working(worker.life for worker in pools.models.workers()))
+
+    def is_busy() -> bool:
+        return downloads.is_busy or is_working(worker.life for worker in pools.models.workers())
+
+    return Wakefulness(is_busy)
 
 
 def _status(house: House) -> Status:

@@ -44,6 +44,11 @@ class Downloads:
         self._runs: dict[_Key, DownloadRun] = {}
         self._closed = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Tell whether anything comes right now."""
+        return any(not run.is_over for run in self._runs.values())
+
     def refresh(self) -> None:
         """Have the catalogue look at the disk now."""
         (self._refresh or self._catalog.rescan)()
