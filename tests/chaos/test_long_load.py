@@ -43,7 +43,8 @@ async def test_c1_a_resident_model_is_as_quick_while_another_loads_for_a_minute(
         slow = scripted(place, "scripted-slow", load_steps=LOAD_S, load_step_s=1.0)
         models = [model("resident", folder("qwen3")), slow]
         async with (
-            storm(models, place, seed=0) as quiet,
+            # Nobody shall hang here: a step that the machine held up is no reason to end a worker.
+            storm(models, place, seed=0, step_stall=60.0, load_stall=60.0) as quiet,
             httpx.AsyncClient(base_url=quiet.url, timeout=120) as client,
         ):
 

@@ -155,15 +155,18 @@ def _refused(body: bytes | Sequence[str]) -> str:
 
 
 @asynccontextmanager
-async def storm(models: Sequence[ModelSpec], run_dir: Path, seed: int) -> AsyncIterator[Storm]:
-    """Give a served supervisor with room for two models."""
+async def storm(
+    models: Sequence[ModelSpec], run_dir: Path, seed: int, **times: float
+) -> AsyncIterator[Storm]:
+    """Give a served supervisor with room for two models, impatient but for these times."""
+    policy = replace(_POLICY, **times)
     pool = make_pool(
-        ByName(), run_dir, policy=_POLICY, max_loaded=2, max_queue=1000, max_swap_wait=2.0
+        ByName(), run_dir, policy=policy, max_loaded=2, max_queue=1000, max_swap_wait=2.0
     )
-    tokenizers = make_pool(SpawnLauncher(), run_dir, policy=_POLICY)
+    tokenizers = make_pool(SpawnLauncher(), run_dir, policy=policy)
     status = Status(pool, clock=SystemClock(), footprint=memory.footprint, fetch=upstream.fetch)
     catalog = Declared({spec.id: spec for spec in models})
     app = build_app(load(None, {}), catalog, WorkerPools(pool, tokenizers), status)
     async with serving(app) as served:
         yield Storm(served.url, pool, catalog, random.Random(seed))
-        await asyncio.wait_for(pool.shutdown(), 60)
+        await asyncio.wait_for(pool.shutdown(), 120)
