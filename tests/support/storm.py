@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 from support.app_server import serving
@@ -156,7 +157,7 @@ def _refused(body: bytes | Sequence[str]) -> str:
 
 @asynccontextmanager
 async def storm(
-    models: Sequence[ModelSpec], run_dir: Path, seed: int, **times: float
+    models: Sequence[ModelSpec], run_dir: Path, seed: int, **times: Any
 ) -> AsyncIterator[Storm]:
     """Give a served supervisor with room for two models, impatient but for these times."""
     policy = replace(_POLICY, **times)
