@@ -1,7 +1,6 @@
 """Read a model's weights into memory, on the thread that will use them, and tell how far it is."""
 
 import json
-import resource
 import threading
 import time
 from collections import deque
@@ -14,6 +13,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 
 from mlxd.protocol.errors import ModelLoadFailed
+from mlxd.workers import disk_reads
 
 PORTION = 32 << 20
 """Bytes evaluated at once: small enough that each portion is done long before anybody loses patience."""
@@ -188,13 +188,9 @@ class Progress:
             self._report(self._read, self._total)
 
     def _watch(self) -> None:
-        seen = _blocks_read()
+        seen = disk_reads.counted()
         while not self._over.wait(WITNESS_SECONDS):
-            blocks = _blocks_read()
-            if blocks != seen:
-                seen = blocks
+            counted = disk_reads.counted()
+            if counted != seen:
+                seen = counted
                 self._report(self._read, self._total)
-
-
-def _blocks_read() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_inblock

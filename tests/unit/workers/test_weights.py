@@ -11,7 +11,7 @@ from mlx.nn.layers.base import Module
 from mlx.nn.layers.linear import Linear
 
 from mlxd.protocol.errors import ModelLoadFailed
-from mlxd.workers import weights
+from mlxd.workers import disk_reads, weights
 
 
 class Small(Module):
@@ -105,7 +105,7 @@ def test_while_one_large_array_is_read_only_what_the_system_reads_is_progress(
         looked.release()
         return blocks[0]
 
-    monkeypatch.setattr(weights, "_blocks_read", read_so_far)
+    monkeypatch.setattr(disk_reads, "counted", read_so_far)
     monkeypatch.setattr(weights, "WITNESS_SECONDS", 0.01)
     reports: list[tuple[int, int]] = []
     heard = threading.Event()
