@@ -116,6 +116,7 @@ async def serve(
             hangup_ends=sys.stdin is not None and sys.stdin.isatty(),
             client_timeout=settings.server.client_timeout,
         )
+        server.heed_signals()
         runfile.write(paths.state_dir, own)
         await server.run(functools.partial(_on_listening, house, own.url, version))
         await house.responses.close()

@@ -80,14 +80,19 @@ class Server:
         )
         self._uvicorn = _Uvicorn(config, self._stop)
 
+    def heed_signals(self) -> None:
+        """Take signals from now on; call it before anybody can know which process to send them to."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._on_signal, number)
+
     async def run(self, on_listening: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT and return when all is over; a second one hurries.
 
         SIGUSR1 reloads, and SIGHUP too unless it says that the terminal was closed which the daemon runs in.
         """
+        self.heed_signals()
         loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, self._on_signal, number)
         serving = asyncio.create_task(self._uvicorn.serve(sockets=[self._listener]))
         loop.call_soon(on_listening)
         stopping = asyncio.create_task(self._stop.wait())
