@@ -13,6 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlxd.workers.engine import nucleus
+from mlxd.workers.engine.largest import largest
 from mlxd.workers.engine.request import Sampling
 from mlxd.workers.engine.sequence import Sequence
 
@@ -157,14 +158,8 @@ class Filter:
 
     def _rank_floor(self, x: mx.array) -> mx.array:
         """Return the lowest logit that top-p and top-k keep."""
-        width = x.shape[-1]
-        ranked = x
-        if self._narrow:
-            ranked, width = (
-                mx.partition(x, width - self._width, axis=-1)[:, -self._width :],
-                self._width,
-            )
-        ranked = mx.sort(ranked, axis=-1)
+        ranked = largest(x, self._width) if self._narrow else mx.sort(x, axis=-1)
+        width = ranked.shape[-1]
         probability = mx.exp(ranked - mx.logsumexp(x, axis=-1, keepdims=True))
         above = mx.cumsum(probability, axis=-1, reverse=True, inclusive=False)
         first = (above >= self._top_p).sum(axis=-1, keepdims=True).astype(mx.int32)
