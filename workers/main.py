@@ -1,5 +1,6 @@
 """Be a worker: load the model the supervisor names, answer for it, give all of it back on the way out."""
 
+import faulthandler
 import importlib
 import logging
 import os
@@ -62,6 +63,7 @@ def run(control: socket.socket) -> NoReturn:
 
 
 def _prepare() -> None:
+    faulthandler.enable()  # Metal's own checks end the process where they fail, and say nothing of who called
     os.environ.update(ENVIRONMENT)
     hidden.hide()
     open_files.keep()

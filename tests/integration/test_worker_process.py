@@ -130,6 +130,16 @@ def test_it_writes_its_stacks_when_asked(model: Path) -> None:
         until(lambda: "in _answer" in process.log, within=60, what="the engine thread's stack")
 
 
+@pytest.mark.parametrize("number", [signal.SIGABRT, signal.SIGSEGV])
+def test_a_crash_in_native_code_leaves_its_stacks_in_the_log(number: signal.Signals) -> None:
+    """Metal's assertions (MTLReportFailure) abort, and launchd keeps no Python stack."""
+    with worker() as process:
+        assert isinstance(process.receive(), Hello)
+        process.signal(number)
+        assert process.exit_code() == -number
+        assert "Fatal Python error: " in process.log and "workers/main.py" in process.log
+
+
 def test_wiring_stays_off_after_it_generated(model: Path) -> None:
     """Promise B1."""
     with loaded(model) as process, process.client() as client:
