@@ -68,8 +68,7 @@ def described(
 def spec(entry: ModelEntry, settings: Settings, hub: HubCache) -> ModelSpec:
     """Return a configured model; what is missing on this disk becomes its error, not a failure of the daemon."""
     source = entry.source or entry.id
-    hub_id = None if os.path.isabs(source) else source
-    folder, revision = _folder(source, hub)
+    folder, revision, hub_id = _folder(source, hub)
     found = described(
         folder,
         settings.defaults,
@@ -146,14 +145,17 @@ def _first(set_here: T | None, otherwise: T) -> T:
     return otherwise if set_here is None else set_here
 
 
-def _folder(source: str, hub: HubCache) -> tuple[ModelFolder, str | None]:
+def _folder(source: str, hub: HubCache) -> tuple[ModelFolder, str | None, str | None]:
+    """Return what stands at a source, and revision and hub id where it is of the hub."""
     if os.path.isabs(source):
-        return model_folder.read(Path(source)), None
+        return model_folder.read(Path(source)), None, None
     model = hub.find(source)
     if model is not None:
-        return model.folder, model.revision
+        # The disk may take another case for it than it has, and one model must not be two.
+        is_same = model.id.casefold() == source.casefold()
+        return model.folder, model.revision, model.id if is_same else source
     absent = "it is not in the local Hugging Face cache"
-    return ModelFolder(path=hub.path_of(source), missing=absent), None
+    return ModelFolder(path=hub.path_of(source), missing=absent), None, source
 
 
 def _why_not(id: str, folder: ModelFolder, hub_id: str | None, *, trusted: bool) -> str | None:
@@ -175,7 +177,7 @@ def _parts(entry: ModelEntry, hub: HubCache) -> _Parts:
         return _Parts(template, problem=f"adapter: {adapter} has no adapters.safetensors")
     if entry.draft_model is None:
         return _Parts(template, adapter)
-    draft, _ = _folder(entry.draft_model, hub)
+    draft, _, _ = _folder(entry.draft_model, hub)
     problem = (
         draft.problem and f"draft_model: {entry.draft_model} cannot be loaded: {draft.problem}"
     )

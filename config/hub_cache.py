@@ -77,8 +77,19 @@ class HubCache:
         self._is_refused = True
 
     def find(self, hub_id: str) -> HubModel | None:
-        """Return one model, None where the cache has nothing of it."""
-        return self._look(self.folder_name(hub_id))
+        """Return one model, None where the cache has nothing of it; its id is as the disk has it."""
+        return self._look(self._spelled(self.folder_name(hub_id)))
+
+    def _spelled(self, name: str) -> str:
+        """Return a folder's name as the disk has it; the disk of a Mac takes any case for it (APFS)."""
+        try:
+            names = os.listdir(self._root)
+            if name not in names and os.path.exists(self._root / name):
+                folded = name.casefold()
+                return next((known for known in names if known.casefold() == folded), name)
+        except (OSError, ValueError):
+            pass
+        return name
 
     def path_of(self, hub_id: str) -> Path:
         """Return where the cache keeps, or would keep, a model."""

@@ -1,5 +1,6 @@
 """Every name means the model people think it means, and what cannot be served says why."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,6 +87,22 @@ def test_a_cached_model_is_served_under_its_id_as_the_defaults_say(house: House)
     )
     assert spec.created > 1_600_000_000
     spec.check()
+
+
+def test_a_source_in_another_case_is_the_same_model_on_the_disk_of_a_mac(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # APFS finds a name in any case and lists it as it was made; here a link plays that part.
+    snapshot = house.hub.pull(QWEN)
+    other = HubCache.folder_name(QWEN.lower())
+    (house.hub.root / other).symlink_to(house.hub.place(QWEN))
+    listed = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: [n for n in listed(path) if n != other])
+    catalog = house.catalog(f"models: [{{id: mine, source: {QWEN.lower()}}}]")
+    assert ids(catalog) == ["mine"]
+    spec = catalog.resolve("mine")
+    assert (spec.hub_id, spec.path, spec.error) == (QWEN, snapshot, None)
+    assert catalog.resolve(QWEN) is spec
 
 
 def test_the_cache_can_be_left_out(house: House) -> None:
