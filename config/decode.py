@@ -15,6 +15,8 @@ from mlxd.protocol.units import parse_duration, parse_size, quote
 T = TypeVar("T")
 
 _ADDRESS = re.compile(r"https?://[^\s@?#/]+(/[^\s@?#]*)?")
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""Numbers of JSON that are text to YAML: 1e-05."""
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
 
@@ -157,6 +159,8 @@ def _check_whole(value: object, kind: inspect.IntType, path: KeyPath) -> None:
 def _number(value: object, kind: inspect.FloatType, path: KeyPath) -> float:
     least = f"of at least {kind.ge:g}" if kind.gt is None else f"above {kind.gt:g}"
     size = f"{least} and at most {kind.le:g}"
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong(f"a number {size}", value, path)
     above = value > kind.gt if kind.gt is not None else value >= cast(float, kind.ge)
