@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 from support.daemon import Daemon, is_gone
-from support.deadline import until
+from support.deadline import eventually, until
 from support.storm import outcome
 from support.tiny_models import folder
 
@@ -108,6 +108,8 @@ async def test_reloads_and_deaths_under_load_lose_no_request(
     actors = [asyncio.create_task(weather.client()) for _ in range(CLIENTS)]
     actors += [asyncio.create_task(weather.reloader()), asyncio.create_task(weather.killer())]
     await weather.pause(seconds)
+    # Where a start takes as long as the storm, nobody has been answered yet.
+    await eventually(lambda: weather.outcomes["answered"], within=120, what="an answer")
     weather.over.set()
     await asyncio.wait_for(asyncio.gather(*actors), 150)
     tally("requests", weather.outcomes)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 from support.children import open_files, run_directory, scripted
+from support.deadline import eventually
 from support.pools import model
 from support.storm import storm
 from support.tiny_models import folder
@@ -47,6 +48,8 @@ async def weather(seconds: float, seed: int, tally: Tally) -> None:
             actors = [asyncio.create_task(raging.client()) for _ in range(CLIENTS)]
             actors.append(asyncio.create_task(raging.killer()))
             await raging.pause(seconds)
+            # Where a start takes as long as the storm, nobody has been answered yet.
+            await eventually(lambda: raging.outcomes["answered"], within=120, what="an answer")
             raging.over.set()
             await asyncio.wait_for(asyncio.gather(*actors), 150)
             workers = raging.pool.workers()
