@@ -42,3 +42,18 @@ def film(
 def uri(content: bytes, kind: str = "video/mp4") -> str:
     """Return a data: URI."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def recording(codec: str, *, seconds: int) -> bytes:
+    """Return a QuickTime file of silence at 48 kHz."""
+    file, rate = io.BytesIO(), 48_000
+    with av.open(file, "w", format="mov") as container:
+        stream = container.add_stream(codec, rate=rate, layout="stereo")
+        for _ in range(seconds):
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 2 * rate), np.int16), format="s16", layout="stereo"
+            )
+            silence.sample_rate = rate
+            container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+    return file.getvalue()

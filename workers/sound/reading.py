@@ -1,12 +1,14 @@
 """Read an upload into samples: its first bytes tell what it is, and what it claims about itself is not believed."""
 
 import io
+import math
 from collections.abc import Iterator
 
 import numpy as np
 import soundfile
 
 from mlxd.protocol.errors import InvalidRequest, RequestTooLarge, UnsupportedField
+from mlxd.workers.media import tables
 from mlxd.workers.sound.resampling import Resampler
 from mlxd.workers.sound.samples import CODECS, Samples
 
@@ -15,6 +17,8 @@ SHORTEST_SECONDS = 0.1
 _FIELD = "file"
 _BLOCK_FRAMES = 1 << 16
 _MOST_CHANNELS = 32
+_MOST_PACKETS = 400
+"""Packets of compressed sound in a second: Opus has those of 2.5 ms."""
 _RATES = range(4000, 384_001)
 _PLAIN = {b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg"}
 _ACCEPTED = "wav, mp3, flac, ogg, opus, m4a, mp4, aac or webm"
@@ -38,9 +42,9 @@ def container(content: bytes) -> str:
     raise InvalidRequest(f"{_FIELD}: expected {_ACCEPTED}, and it is none of them", field=_FIELD)
 
 
-def probe(content: bytes) -> None:
+def probe(content: bytes, longest_seconds: float) -> None:
     """Decode the beginning; raises as `read` does where even that cannot be done."""
-    next(_blocks(content), None)
+    next(_blocks(content, longest_seconds), None)
 
 
 def read(content: bytes, longest_seconds: float) -> Samples:
@@ -50,13 +54,10 @@ def read(content: bytes, longest_seconds: float) -> Samples:
     """
     found: list[Samples] = []
     left = longest_seconds * RATE
-    for block in _blocks(content):
+    for block in _blocks(content, longest_seconds):
         left -= len(block)
         if left < 0:
-            raise RequestTooLarge(
-                f"{_FIELD}: lasts longer than the {longest_seconds:g} seconds that are accepted",
-                field=_FIELD,
-            )
+            raise _longer_than(longest_seconds)
         found.append(block)
     samples = np.concatenate(found) if found else np.zeros(0, np.float32)
     if len(samples) < SHORTEST_SECONDS * RATE:
@@ -68,8 +69,11 @@ def read(content: bytes, longest_seconds: float) -> Samples:
     return samples
 
 
-def _blocks(content: bytes) -> Iterator[Samples]:
+def _blocks(content: bytes, longest_seconds: float) -> Iterator[Samples]:
     kind = container(content)
+    if kind == "m4a" and tables.too_long(content, math.ceil(longest_seconds * _MOST_PACKETS)):
+        # Before it is opened: a decoder makes room for what the tables claim.
+        raise _longer_than(longest_seconds)
     return _by_codec(content, kind) if kind in _DEMUXERS else _by_libsndfile(content)
 
 
@@ -123,6 +127,12 @@ def _finite(block: Samples) -> Samples:
         raise _undecodable("it has samples that are no numbers")
     # A file of floats may hold any; louder than full scale is clipped, as in every other format.
     return np.clip(block, -1.0, 1.0).astype(np.float32, copy=False)
+
+
+def _longer_than(seconds: float) -> RequestTooLarge:
+    return RequestTooLarge(
+        f"{_FIELD}: lasts longer than the {seconds:g} seconds that are accepted", field=_FIELD
+    )
 
 
 def _undecodable(reason: str) -> InvalidRequest:

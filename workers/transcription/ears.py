@@ -29,7 +29,7 @@ class Ears:
     @asynccontextmanager
     async def hold(self, content: bytes) -> AsyncIterator[Samples]:
         """Give the samples of an upload for as long as they are worked on; raises CallerError for what is no sound."""
-        await asyncio.to_thread(reading.probe, content)
+        await asyncio.to_thread(reading.probe, content, self.longest_seconds)
         async with self._room:
             yield await asyncio.to_thread(reading.read, content, self.longest_seconds)
 

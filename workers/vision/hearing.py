@@ -13,7 +13,6 @@ import numpy as np
 
 from mlxd.protocol.errors import CallerError, InvalidRequest, RequestTooLarge, UnsupportedField
 from mlxd.workers.chat.content import SoundPart
-from mlxd.workers.media import tables
 from mlxd.workers.vision.runs import Run
 
 RATE = 16000
@@ -62,8 +61,6 @@ class Ears:
         except ModuleNotFoundError:
             reason = f"sounds need codecs that are not installed: pip install '{EXTRA}'"
             raise UnsupportedField(part.field, reason) from None
-        if content[4:8] == b"ftyp" and tables.too_long(content):
-            raise InvalidRequest(f"{part.field}: its tables are too long", field=part.field)
         try:
             samples = reading.read(content, self.most * self.samples / RATE)
         except CallerError as error:

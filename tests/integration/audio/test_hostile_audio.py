@@ -53,6 +53,16 @@ def without_length(mp3: bytes) -> bytes:
     return mp3[mp3.index(b"\xff\xf3", 4) :]
 
 
+def endless_sound(count: int = 30_000_000) -> bytes:
+    """Say in one number that there are so many packets, of one byte each: 7 KB that took a decoder 1.2 GB."""
+    content = bytearray(sounds.file("m4a", sounds.chirp(1.0)))
+    sizes, chunks, times = (content.index(name) for name in (b"stsz", b"stsc", b"stts"))
+    content[sizes + 8 : sizes + 16] = struct.pack(">II", 1, count)
+    content[chunks + 16 : chunks + 20] = struct.pack(">I", count)
+    content[times + 12 : times + 16] = struct.pack(">I", count)
+    return bytes(content)
+
+
 HOSTILE: dict[str, Callable[[], bytes]] = {
     "empty": lambda: b"",
     "text": lambda: b"not a sound at all",
@@ -69,6 +79,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
 }
 TOO_LONG: dict[str, Callable[[], bytes]] = {
     "an hour of silence in flac": lambda: sounds.file("flac", np.zeros(16000 * 3600, np.float32)),
+    "an m4a whose table claims millions of packets": lambda: endless_sound(),
     "an hour of silence in mp3": lambda: (
         60 * without_length(sounds.file("mp3", np.zeros(16000 * 60, np.float32)))
     ),

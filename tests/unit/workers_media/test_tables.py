@@ -4,7 +4,7 @@ import resource
 
 import pytest
 from support.bad_films import MPEG4, endless, endless_fragment
-from support.films import film
+from support.films import film, recording
 
 from mlxd.workers.media import tables
 
@@ -15,6 +15,15 @@ FRAGMENTS = (("movflags", "frag_keyframe+empty_moov"),)
 def test_tables_that_describe_what_is_there_are_fine(content: bytes) -> None:
     assert not tables.too_long(content)
     assert not tables.too_long(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "aac"])
+def test_sound_is_as_long_as_it_is_whether_or_not_it_is_compressed(codec: str) -> None:
+    """Cameras write theirs so, and each of a second's 48,000 samples is one of the table's."""
+    content = recording(codec, seconds=60)
+    assert not tables.too_long(content)
+    pictures = content.replace(b"soun", b"vide")
+    assert tables.too_long(pictures) == codec.startswith("pcm"), "those are kept one by one"
 
 
 def test_tables_that_claim_millions_are_not() -> None:
