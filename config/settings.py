@@ -138,6 +138,10 @@ class Media(Section, frozen=True, kw_only=True):
     """Largest file of a picture, film or sound to show a model."""
     max_pixels: Count
     """Most pixels of one; it is not even decoded with more."""
+    max_film: Interval
+    """Longest film to show a model."""
+    max_frames: Count
+    """Most frames of a film that a model is shown."""
     max_generated_pixels: Count
     """Most pixels of one that a model is to draw."""
     allow_urls: bool

@@ -45,6 +45,7 @@ _COSTS = "costs.json"
 PROMPT_CACHE = "prompt-cache"
 """Folder of the state that prompts are remembered in."""
 _LONGEST_FETCH = 3600.0
+_LONGEST_FILM = 6 * 3600.0
 
 
 def build_pool(
@@ -207,6 +208,8 @@ def _worker_specs(
             fetch_urls=settings.media.allow_urls,
             largest_image=settings.media.max_image,
             most_pixels=settings.media.max_pixels,
+            longest_film=min(settings.media.max_film, _LONGEST_FILM),
+            most_frames=settings.media.max_frames,
             most_drawn_pixels=settings.media.max_generated_pixels,
             fetch_timeout=min(settings.media.fetch_timeout, _LONGEST_FETCH),
             longest_audio=None if settings.media.max_audio == NEVER else settings.media.max_audio,

@@ -129,6 +129,8 @@ def settings(draw: st.DrawFn) -> Settings:
                 Media,
                 max_audio=SECONDS,
                 max_image=st.integers(0, 10**9),
+                max_film=SECONDS,
+                max_frames=st.integers(1, 10**9),
                 max_generated_pixels=st.integers(1, 10**9),
                 max_pixels=st.integers(1, 10**9),
                 allow_urls=st.booleans(),

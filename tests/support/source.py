@@ -17,9 +17,8 @@ ALLOWED = {
         "mlxd.protocol", "mlxd.config", "mlxd.supervisor",
     },
     "workers": {
-        *WEB, "PIL", "av", "greenlet", "llguidance", "misaki", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm", "msgspec",
-        "numpy",
-        "scipy", "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
+        *WEB, "PIL", "av", "certifi", "greenlet", "llguidance", "misaki", "mlx", "mlx_audio", "mlx_lm", "mlx_vlm",
+        "msgspec", "numpy", "scipy", "soundfile", "tokenizers", "transformers", "mlxd.protocol", "mlxd.workers",
     },
 }  # fmt: skip
 """What each folder may import beside the standard library; `click` only under supervisor/cli/."""

@@ -13,6 +13,8 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+import certifi
+
 from mlxd.workers.media.addresses import Resolve, is_public, resolve
 
 REDIRECTS = 3
@@ -101,6 +103,15 @@ class Fetcher:
         return bytes(content)
 
 
+def trusting() -> ssl.SSLContext:
+    """Return whom to believe over https: whom Python does, or Mozilla does where that knows nobody."""
+    context = ssl.create_default_context()
+    if not context.cert_store_stats()["x509_ca"]:
+        # As with python.org's Python on a Mac, until its "Install Certificates" was run.
+        context.load_verify_locations(certifi.where())
+    return context
+
+
 class _Line:
     """A connection whose every wait ends at one deadline; just enough of a socket for http.client."""
 
@@ -117,8 +128,7 @@ class _Line:
     def encrypt(self, host: str) -> None:
         """Go on in TLS with a server that proves to be the host."""
         self._socket.settimeout(self._left())
-        context = ssl.create_default_context()
-        self._socket = context.wrap_socket(self._socket, server_hostname=host)
+        self._socket = trusting().wrap_socket(self._socket, server_hostname=host)
 
     def sendall(self, data: bytes) -> None:
         """Send all of it."""

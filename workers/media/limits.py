@@ -1,10 +1,14 @@
 """Say what a caller's media may take."""
 
+import math
 from dataclasses import dataclass
 
 from mlxd.protocol.spec import WorkerSpec
 
 _REQUEST_BYTES = 64_000_000
+_FILM_PACKETS = 1 << 16
+_FASTEST_FILM = 60
+"""Frames of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +27,7 @@ class MediaLimits:
     """A film may last."""
     film_pixels: int = 4096 * 2304
     """Of a film's frame: decoders keep many at once."""
-    film_packets: int = 1 << 16
+    film_packets: int = _FILM_PACKETS
     """Frames of a film as it was sent."""
     film_frames: int = 256
     """Frames of a film that a model is shown."""
@@ -40,5 +44,6 @@ class MediaLimits:
             pixels=spec.most_pixels,
             seconds=spec.fetch_timeout,
             film_seconds=spec.longest_film,
+            film_packets=max(_FILM_PACKETS, math.ceil(spec.longest_film * _FASTEST_FILM)),
             film_frames=spec.most_frames,
         )

@@ -17,6 +17,7 @@ from mlx_vlm.utils import (
 )
 
 from mlxd.protocol.errors import InvalidRequest, UnsupportedField
+from mlxd.workers import limits
 from mlxd.workers.chat.content import FilmPart, MediaPart, SoundPart
 from mlxd.workers.media import film
 from mlxd.workers.media.files import Files
@@ -119,6 +120,8 @@ class Sight:
                     add_special_tokens=False,
                 )
             except Exception as error:  # whatever a model's own code has against a size
+                if limits.is_device_error(error):
+                    raise
                 first = parts[0]
                 raise InvalidRequest(
                     f"{first.field}: the model's {first.medium} processor refuses it: {error}",

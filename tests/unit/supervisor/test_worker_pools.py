@@ -3,12 +3,15 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
+import pytest
 from support.front import settings
 from support.launcher import MANUAL, FakeLauncher
 from support.pools import make_pool, model, settle
 
 from mlxd.protocol import control
 from mlxd.protocol.lifecycle import WorkerState
+from mlxd.protocol.units import NEVER
 from mlxd.supervisor.assemble import build_tokenizers
 from mlxd.supervisor.scheduling.worker_pools import WorkerPools
 
@@ -106,3 +109,17 @@ async def test_hurrying_stops_both_kinds(tmp_path: Path) -> None:
         world.pools.hurry()
         assert counting.failed.done() and answering.failed.done()
     await settle()
+
+
+@pytest.mark.parametrize(("longest", "told"), [(60.0, 60.0), (NEVER, 6 * 3600.0)])
+async def test_a_worker_hears_what_films_may_take(
+    tmp_path: Path, longest: float, told: float
+) -> None:
+    launcher, chosen = FakeLauncher(), settings()
+    media = msgspec.structs.replace(chosen.media, max_film=longest, max_frames=6)
+    chosen = msgspec.structs.replace(chosen, media=media)
+    pool = build_tokenizers(chosen, log_dir=tmp_path, run_dir=tmp_path, launcher=launcher)
+    async with pool.lease(model("a")):
+        (child,) = launcher.children
+    (start,) = [message for message in child.sent if isinstance(message, control.Start)]
+    assert (start.spec.longest_film, start.spec.most_frames) == (told, 6)

@@ -1,6 +1,7 @@
 """Files are fetched within limits of time, bytes, redirects and addresses, on every hop."""
 
 import http.server
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from mlxd.workers.media import fetch
 from mlxd.workers.media.fetch import Fetcher, FetchFailed
 
 OUTSIDE = "outside.example"
@@ -200,3 +202,14 @@ def test_a_server_that_drips_gains_no_time(port: int, path: str) -> None:
     with refused("did not come within"):
         fetcher(seconds=0.5).fetch(f"http://{OUTSIDE}:{port}/{path}")
     assert time.monotonic() - begun < 40  # a thousand drops take longer
+
+
+def test_a_python_that_knows_no_authority_believes_mozillas(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As python.org's on a Mac: every picture by https was refused."""
+    monkeypatch.setenv("SSL_CERT_FILE", "/nonexistent")
+    monkeypatch.setenv("SSL_CERT_DIR", "/nonexistent")
+    assert not ssl.create_default_context().get_ca_certs()
+    context = fetch.trusting()
+    assert len(context.get_ca_certs()) > 50 and context.check_hostname
