@@ -1,6 +1,7 @@
 """Own the client's side of one response: nothing else writes to it while it lasts."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,8 @@ RawHeaders = list[tuple[bytes, bytes]]
 _SHORTEST_INTERVAL_S = 0.01
 _UNREAD_S = 600.0
 """How long a client may take nothing: one that was suspended would keep its model from ever making room."""
+_LOOKS = 8
+"""How often it is looked meanwhile."""
 
 
 class Answer:
@@ -32,6 +35,8 @@ class Answer:
         self._streaming = streaming
         self._turn = asyncio.Lock()
         self._wrote_at = asyncio.get_running_loop().time()
+        self._writes_since = math.inf
+        self._next_look: asyncio.TimerHandle | None = None
         self._frame_end = self._tail = keepalive.frame_end(dialect)
         self._left: int | None = None
         self._last = b""
@@ -44,15 +49,41 @@ class Answer:
 
     @asynccontextmanager
     async def kept_alive(self, interval: float) -> AsyncIterator[None]:
-        """Let no `interval` seconds of the block pass without a byte, where the client asked for a stream."""
-        if not self._streaming:
-            yield
-            return
-        beat = asyncio.create_task(self._beat(max(interval, _SHORTEST_INTERVAL_S)))
+        """Let no `interval` seconds of the block pass without a byte, where the client asked for a stream.
+
+        Raises ClientGone once the client has taken nothing for too long.
+        """
+        async with self._while_taken():
+            if not self._streaming:
+                yield
+                return
+            beat = asyncio.create_task(self._beat(max(interval, _SHORTEST_INTERVAL_S)))
+            try:
+                yield
+            finally:
+                await wind_up(beat)
+
+    @asynccontextmanager
+    async def _while_taken(self) -> AsyncIterator[None]:
+        """End the block when a write lasts too long; a look now and then costs a stream less than a limit per write."""
         try:
-            yield
+            async with asyncio.timeout(None) as patience:
+                self._look(patience)
+                yield
+        except TimeoutError:
+            if patience.expired():
+                raise ClientGone from None
+            raise
         finally:
-            await wind_up(beat)
+            if self._next_look is not None:
+                self._next_look.cancel()
+
+    def _look(self, patience: asyncio.Timeout) -> None:
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._writes_since < _UNREAD_S:
+            self._next_look = loop.call_later(_UNREAD_S / _LOOKS, self._look, patience)
+        else:
+            patience.reschedule(loop.time())
 
     async def begin(self, status: int, headers: RawHeaders) -> None:
         """Pass the head on, unless a keep-alive frame has made one necessary before."""
@@ -64,7 +95,7 @@ class Answer:
                 await self._start(status, headers)
 
     async def write(self, chunk: bytes) -> None:
-        """Pass bytes on; waits while the client does not read, and raises ClientGone if it never does.
+        """Pass bytes on; waits while the client does not read.
 
         The last ones of an answer with a length are its end, and go with it.
         """
@@ -124,14 +155,12 @@ class Answer:
 
     async def _body(self, chunk: bytes) -> None:
         message: Message = {"type": "http.response.body", "body": chunk, "more_body": True}
-        try:
-            async with asyncio.timeout(_UNREAD_S):
-                await self._send(message)
-        except TimeoutError:
-            raise ClientGone from None
+        self._writes_since = asyncio.get_running_loop().time()
+        await self._send(message)
         size = len(self._frame_end)
         self._tail = (self._tail + chunk[-size:])[-size:]
         self._wrote_at = asyncio.get_running_loop().time()
+        self._writes_since = math.inf
 
     def _at_boundary(self) -> bool:
         return self._tail == self._frame_end

@@ -158,8 +158,6 @@ async def answered(
     async with answer.kept_alive(interval):
         try:
             await relay()
-        except body.ClientGone:
-            raise
         except Exception as error:
             refused = (
                 refusal.unbound(error)
